@@ -1,0 +1,106 @@
+/** The nouns that the protocol (shared/osb) and the databases (shared/kubedb) both speak of. Types only. */
+import type { JsonObject } from './json.ts'
+
+/** What a platform's user may set at provision and update. A plan says which of these, within which bounds. */
+export interface Parameters {
+  /** name of a KubeDB *Version object */
+  version?: string
+  /** Kubernetes quantities */
+  cpu?: string
+  memory?: string
+  storage?: string
+  storageClass?: string
+  replicas?: number
+  /** the application's database inside the server */
+  database?: string
+  /** engine settings, by the engine's names */
+  configuration?: { [setting: string]: string | number | boolean }
+  deletionPolicy?: 'Halt' | 'Delete' | 'WipeOut'
+  suspended?: boolean
+  metadata?: { labels?: { [key: string]: string }; annotations?: { [key: string]: string } }
+  /** raw KubeDB spec of a custom plan, already through the kind's allow-list */
+  spec?: JsonObject
+}
+
+/** The most that the plan's owner lets a user ask for. A parameter without an entry may not be sent. */
+export interface Bounds {
+  version?: { enum: string[] }
+  cpu?: { min: string; max: string }
+  memory?: { min: string; max: string }
+  storage?: { min: string; max: string }
+  storageClass?: { enum: string[] }
+  replicas?: { min: number; max: number }
+  database?: true
+  configuration?: true
+  deletionPolicy?: { enum: ('Halt' | 'Delete' | 'WipeOut')[] }
+  suspended?: true
+  metadata?: true
+  spec?: true
+}
+
+/** One plan of the catalog file, as far as provisioning needs it. */
+export interface Plan {
+  id: string
+  name: string
+  serviceId: string
+  serviceName: string
+  /** KubeDB kind, e.g. Postgres */
+  kind: string
+  /** the version that new instances get: name of a *Version object */
+  version: string
+  /** `version` as semver: what maintenance_info.version offers */
+  maintenanceVersion: string
+  /** KubeDB spec, without `version` */
+  spec: JsonObject
+  parameters: Bounds
+  /** seconds; the platform gives up after this */
+  maximumPollingDuration: number | undefined
+  bindable: boolean
+  planUpdateable: boolean
+  bindingRotatable: boolean
+}
+
+/** What the protocol has to know of a KubeDB kind to describe and check parameters. */
+export interface Traits {
+  kind: string
+  /** parameters that the engine has at all */
+  parameters: readonly (keyof Parameters)[]
+  /** engine settings a user may send: setting name → what its value may be */
+  settings: { readonly [name: string]: Setting }
+  /** paths of the raw spec that a custom plan may set; `*` stands for any member or element; a path allows all below */
+  spec: readonly string[]
+  /** what the application's database may be called; null where the engine has none */
+  databaseName: { default: string; pattern: string; maxLength: number; reserved: readonly string[] } | null
+  /** roles that a binding may ask for, the first being the default */
+  roles: readonly Role[]
+}
+
+export type Setting =
+  | { type: 'integer'; min?: number; max?: number }
+  | { type: 'number'; min?: number; max?: number }
+  | { type: 'boolean' }
+  | { type: 'string'; pattern: string }
+
+export type Role = 'owner' | 'readWrite' | 'readOnly'
+
+/** Who sends the request: a user of the users file, or the owner of a token. */
+export interface Caller {
+  /** user name, for logs and records */
+  name: string
+  /** instances belong to the platform that made them */
+  platform: string
+}
+
+/** How a request that changes something ended. */
+export type Outcome<T> =
+  | { state: 'done'; created: boolean; value: T }
+  /** `operation`: the token for last_operation */
+  | { state: 'under way'; operation: string }
+
+/** What last_operation reports. */
+export type LastOperation =
+  | { state: 'in progress'; description: string }
+  | { state: 'succeeded'; description: string }
+  | { state: 'failed'; description: string; instanceUsable?: boolean; updateRepeatable?: boolean }
+  /** a finished delete */
+  | { state: 'gone' }

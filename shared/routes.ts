@@ -1,0 +1,167 @@
+/**
+ * THE route map: which operation of Open Service Broker 2.17 is which method and path, which function serves it,
+ * and what that function may do in the cluster. Guards, gateways, Knative Services, ServiceAccounts, Roles and the
+ * docs are derived from this table; nothing of it is written a second time.
+ */
+
+/** What a permission is about. The generator turns each into API group, resources and namespace. */
+export type Target =
+  /** the broker's own AppBindings (instance and binding records), in the broker's namespace */
+  | 'records'
+  /** KubeDB's database kinds, in the namespaces of databases */
+  | 'databases'
+  /** KubeDB's OpsRequests, in the namespaces of databases */
+  | 'opsRequests'
+  /** the AppBindings that KubeDB makes, in the namespaces of databases */
+  | 'appBindings'
+  | 'secrets'
+  | 'services'
+  | 'pods'
+  | 'persistentVolumeClaims'
+  | 'events'
+
+export type Verb = 'get' | 'list' | 'create' | 'update' | 'patch' | 'delete'
+
+export type Permissions = { readonly [T in Target]?: readonly Verb[] }
+
+export type Method = 'GET' | 'PUT' | 'PATCH' | 'DELETE'
+
+export interface Route {
+  /** the section of the specification */
+  readonly operation: string
+  /** file in functions/, Knative Service, ServiceAccount */
+  readonly function: string
+  readonly method: Method
+  /** `:name` stands for exactly one path segment */
+  readonly path: string
+  readonly permissions: Permissions
+}
+
+const instance = '/v2/service_instances/:instance_id'
+const binding = `${instance}/service_bindings/:binding_id`
+
+export const routes = [
+  {
+    operation: 'Catalog Management',
+    function: 'catalog',
+    method: 'GET',
+    path: '/v2/catalog',
+    permissions: {},
+  },
+  {
+    operation: 'Provisioning',
+    function: 'provision',
+    method: 'PUT',
+    path: instance,
+    permissions: {
+      records: ['get', 'create', 'update', 'delete'],
+      databases: ['get', 'create', 'delete'],
+      appBindings: ['get'],
+      persistentVolumeClaims: ['list'],
+    },
+  },
+  {
+    operation: 'Fetching a Service Instance',
+    function: 'fetch-instance',
+    method: 'GET',
+    path: instance,
+    permissions: { records: ['get'] },
+  },
+  {
+    operation: 'Updating a Service Instance',
+    function: 'update',
+    method: 'PATCH',
+    path: instance,
+    permissions: {
+      records: ['get', 'update'],
+      databases: ['get', 'patch'],
+      opsRequests: ['get', 'create', 'delete'],
+    },
+  },
+  {
+    operation: 'Deprovisioning',
+    function: 'deprovision',
+    method: 'DELETE',
+    path: instance,
+    permissions: {
+      records: ['get', 'list', 'update', 'delete'],
+      databases: ['get', 'patch', 'delete'],
+      opsRequests: ['list', 'delete'],
+      secrets: ['get'],
+      pods: ['list'],
+      persistentVolumeClaims: ['list'],
+    },
+  },
+  {
+    operation: 'Polling Last Operation for Service Instances',
+    function: 'last-operation',
+    method: 'GET',
+    path: `${instance}/last_operation`,
+    permissions: {
+      records: ['get', 'list', 'update', 'delete'],
+      databases: ['get', 'patch', 'delete'],
+      opsRequests: ['get', 'list', 'create', 'delete'],
+      appBindings: ['get'],
+      secrets: ['get'],
+      pods: ['list'],
+      persistentVolumeClaims: ['list'],
+      events: ['list'],
+    },
+  },
+  {
+    operation: 'Binding',
+    function: 'bind',
+    method: 'PUT',
+    path: binding,
+    permissions: {
+      records: ['get', 'list', 'create', 'update', 'delete'],
+      databases: ['get'],
+      appBindings: ['get'],
+      secrets: ['get'],
+      services: ['get'],
+    },
+  },
+  {
+    operation: 'Fetching a Service Binding',
+    function: 'fetch-binding',
+    method: 'GET',
+    path: binding,
+    permissions: { records: ['get'], appBindings: ['get'], services: ['get'] },
+  },
+  {
+    operation: 'Unbinding',
+    function: 'unbind',
+    method: 'DELETE',
+    path: binding,
+    permissions: {
+      records: ['get', 'list', 'update', 'delete'],
+      databases: ['get'],
+      appBindings: ['get'],
+      secrets: ['get'],
+    },
+  },
+  {
+    operation: 'Polling Last Operation for Service Bindings',
+    function: 'last-binding-operation',
+    method: 'GET',
+    path: `${binding}/last_operation`,
+    permissions: {
+      records: ['get', 'list', 'update', 'delete'],
+      databases: ['get'],
+      appBindings: ['get'],
+      secrets: ['get'],
+    },
+  },
+] as const satisfies readonly Route[]
+
+export type FunctionName = (typeof routes)[number]['function']
+
+/**
+ * @param name a function of the route map
+ * @returns its row
+ */
+export function routeOf(name: FunctionName): Route {
+  const route = routes.find((row) => row.function === name)
+  if (!route) throw new Error(`no function ${name} in the route map`)
+  return route
+}
