@@ -4,12 +4,28 @@ import * as v from 'valibot'
 export type Json = null | boolean | number | string | Json[] | JsonObject
 export type JsonObject = { [key: string]: Json }
 
-/** Validates any JSON value, depth unlimited (what JSON.parse can return). */
-export const Json: v.GenericSchema<Json> = v.lazy(() =>
-  v.union([v.null(), v.boolean(), v.number(), v.string(), v.array(Json), v.record(v.string(), Json)]),
+/** Validates any JSON value. */
+export const Json = v.custom<Json>(isJson, 'must be a JSON value')
+
+/** Validates a JSON object. */
+export const JsonObject = v.custom<JsonObject>(
+  (value) => isObject(value) && isJson(value),
+  'must be a JSON object',
 )
 
-export const JsonObject: v.GenericSchema<JsonObject> = v.record(v.string(), Json)
+function isJson(value: unknown): boolean {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return true
+    case 'number':
+      return Number.isFinite(value)
+    case 'object':
+      return value === null || Object.values(value).every(isJson)
+    default:
+      return false
+  }
+}
 
 /** @returns whether the value is a JSON object: neither null nor a list */
 export function isObject(value: Json | undefined): value is JsonObject

@@ -67,7 +67,10 @@ export interface Traits {
   parameters: readonly (keyof Parameters)[]
   /** engine settings a user may send: setting name → what its value may be */
   settings: { readonly [name: string]: Setting }
-  /** paths of the raw spec that a custom plan may set; `*` stands for any member or element; a path allows all below */
+  /**
+   * paths of the raw spec that a custom plan may set: `*` stands for any member or element, a path allows all below it,
+   * `=a|b` allows these texts only
+   */
   spec: readonly string[]
   /** what the application's database may be called; null where the engine has none */
   databaseName: { default: string; pattern: string; maxLength: number; reserved: readonly string[] } | null

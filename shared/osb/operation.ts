@@ -1,0 +1,50 @@
+import { type Context, Hono } from 'hono'
+import type { Config } from '../config.ts'
+import { type FunctionName, routeOf } from '../routes.ts'
+import { requestTelemetry } from '../telemetry/request.ts'
+import { apiVersion } from './api-version.ts'
+import { authentication } from './authentication.ts'
+import { deadline } from './deadline.ts'
+import type { Edge } from './edge.ts'
+import { answerError } from './errors.ts'
+import { health } from './health.ts'
+import { ids } from './ids.ts'
+import { originatingIdentity } from './originating-identity.ts'
+import { requestIdentity } from './request-identity.ts'
+import { requestLog } from './request-log.ts'
+import { routeGuard } from './route-guard.ts'
+import { basic, users } from './users.ts'
+
+/** Answers a request that has passed every check of the edge. It may throw a BrokerError. */
+export type Handler = (c: Context<Edge>) => Promise<Response>
+
+/**
+ * One operation of the specification as a web application: everything that all operations have in common, in front
+ * of the handler that is particular to it.
+ *
+ * @param name whose row of the route map applies
+ */
+export function operation(name: FunctionName, handler: Handler, config: Config): Hono<Edge> {
+  const route = routeOf(name)
+  const readUsers = users(config.usersFile)
+  const app = new Hono<Edge>()
+  app.onError(answerError)
+  app.use(
+    async function configuration(c, next) {
+      c.set('config', config)
+      await next()
+    },
+    requestIdentity(),
+    health(readUsers),
+    requestTelemetry(route),
+    requestLog(route),
+    authentication(basic(readUsers)),
+    apiVersion(),
+    routeGuard(route),
+    ids(route),
+    originatingIdentity(),
+    deadline(config.requestBudget),
+    handler,
+  )
+  return app
+}

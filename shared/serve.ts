@@ -1,0 +1,96 @@
+/** A handler becomes a process. */
+import { createServer, type Server } from 'node:http'
+import { getRequestListener, RequestError } from '@hono/node-server'
+import { type Config, ConfigurationError, loadConfig } from './config.ts'
+import { errorFields, log, setLogLevel } from './log.ts'
+import { unexpected } from './osb/errors.ts'
+import { type Handler, operation } from './osb/operation.ts'
+import { requestIdentityHeader } from './osb/request-identity.ts'
+import { type FunctionName, routeOf } from './routes.ts'
+import { startTelemetry, stopTelemetry } from './telemetry/telemetry.ts'
+
+/** milliseconds that a collector of telemetry is given at the end */
+const flushPatience = 3000
+
+/**
+ * Runs one function of the broker: reads the configuration, listens, and ends the process in order on SIGTERM and
+ * SIGINT. With a wrong configuration it logs every mistake and exits with 1.
+ */
+export async function serve(name: FunctionName, handler: Handler): Promise<void> {
+  process.on('uncaughtException', (error) => {
+    log('error', 'uncaught error', { function: name, error: errorFields(error) })
+    process.exit(1)
+  })
+  const config = configuration(name)
+  setLogLevel(config.logLevel)
+  await startTelemetry(process.env, `osb-${name}`)
+  const server = listen(name, handler, config)
+  process.once('SIGTERM', () => stop(server, config))
+  process.once('SIGINT', () => stop(server, config))
+}
+
+function configuration(name: FunctionName): Config {
+  try {
+    return loadConfig(process.env, { cluster: Object.keys(routeOf(name).permissions).length > 0 })
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error
+    for (const mistake of error.mistakes) log('error', mistake, { function: name })
+    process.exit(1)
+  }
+}
+
+function listen(name: FunctionName, handler: Handler, config: Config): Server {
+  const app = operation(name, handler, config)
+  const budget = config.requestBudget * 1000
+  const options = {
+    // queue-proxy and activator reuse idle connections for 90 s; one closed under them is a 502 for a platform.
+    keepAliveTimeout: 120_000,
+    headersTimeout: Math.min(20_000, budget),
+    requestTimeout: budget,
+  }
+  const server = createServer(options, (incoming, outgoing) => {
+    const answer = getRequestListener(app.fetch, {
+      hostname: 'localhost',
+      /** For what never reaches Hono: a target or a Host header that make no URL. */
+      errorHandler(error) {
+        const identity = incoming.headers[requestIdentityHeader.toLowerCase()]
+        const echo = typeof identity === 'string' ? { [requestIdentityHeader]: identity } : {}
+        if (error instanceof RequestError) {
+          log('info', 'malformed request', { function: name, status: 400, method: incoming.method })
+          const body = {
+            error: 'BadRequest',
+            description: 'the request target or the Host header is malformed',
+          }
+          return Response.json(body, { status: 400, headers: echo })
+        }
+        log('error', 'unexpected error', { function: name, error: errorFields(error) })
+        return Response.json(unexpected, { status: 500, headers: echo })
+      },
+    })
+    return answer(incoming, outgoing)
+  })
+  server.listen(config.port, () => log('debug', 'listening', { function: name, port: config.port }))
+  return server
+}
+
+/** Takes no more requests, finishes those that run, exits. A second signal ends the process at once. */
+function stop(server: Server, config: Config): void {
+  // Every request ends within its budget; what does not is abandoned.
+  const late = setTimeout(
+    () => {
+      log('error', 'requests still running after their budget')
+      process.exit(1)
+    },
+    (config.requestBudget + 5) * 1000,
+  )
+  // A connection that becomes idle after close() would stay open for the keep-alive time.
+  const idle = setInterval(() => server.closeIdleConnections(), 20)
+  server.close(async () => {
+    clearTimeout(late)
+    clearInterval(idle)
+    await stopTelemetry(flushPatience).catch((error) => {
+      log('warn', 'telemetry could not be sent', { error: errorFields(error) })
+    })
+    process.exit(0)
+  })
+}
