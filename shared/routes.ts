@@ -76,6 +76,7 @@ export const routes = [
       records: ['get', 'update'],
       databases: ['get', 'patch'],
       opsRequests: ['get', 'create', 'delete'],
+      appBindings: ['get'],
     },
   },
   {
@@ -138,6 +139,7 @@ export const routes = [
       databases: ['get'],
       appBindings: ['get'],
       secrets: ['get'],
+      services: ['get'],
     },
   },
   {
@@ -150,6 +152,7 @@ export const routes = [
       databases: ['get'],
       appBindings: ['get'],
       secrets: ['get'],
+      services: ['get'],
     },
   },
 ] as const satisfies readonly Route[]

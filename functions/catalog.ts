@@ -1,0 +1,10 @@
+import { currentCatalog } from '../shared/catalog.ts'
+import { unchanged } from '../shared/osb/entity-tag.ts'
+import { serve } from '../shared/serve.ts'
+
+/** GET /v2/catalog (OSB: Catalog Management). Makes no API call. */
+await serve('catalog', async function catalog(c) {
+  const { body, etag } = await currentCatalog(c.var.config)
+  if (unchanged(c.req.header('If-None-Match'), etag)) return c.body(null, 304, { ETag: etag })
+  return c.body(body, 200, { 'Content-Type': 'application/json', ETag: etag })
+})

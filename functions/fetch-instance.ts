@@ -1,0 +1,29 @@
+import { brokerOf } from '../shared/broker.ts'
+import { BrokerError } from '../shared/errors.ts'
+import { fetching, instanceState } from '../shared/kubedb/decide.ts'
+import { findInstance } from '../shared/kubedb/provisioning.ts'
+import { Status } from '../shared/osb/answers.ts'
+import { serve } from '../shared/serve.ts'
+
+/** GET /v2/service_instances/:instance_id (OSB: Fetching a Service Instance). */
+await serve('fetch-instance', async function fetchInstance(c) {
+  const instance = await findInstance(brokerOf(c), c.var.instanceId, c.var.caller)
+  const state = instanceState(instance)
+  switch (fetching[state]) {
+    case 'not found':
+      throw new BrokerError('NotFound', 'there is no such service instance, or it is not provisioned yet')
+    case 'busy':
+      throw new BrokerError(
+        'ConcurrencyError',
+        `the service instance is ${state}; wait for its last operation`,
+      )
+    case 'show': {
+      if (!instance) throw new Error('an absent instance cannot be shown')
+      const { serviceId, planId, parameters, maintenance } = instance.info
+      return c.json(
+        { service_id: serviceId, plan_id: planId, parameters, maintenance_info: { version: maintenance } },
+        Status.OK,
+      )
+    }
+  }
+})

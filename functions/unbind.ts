@@ -1,0 +1,39 @@
+import { brokerOf } from '../shared/broker.ts'
+import { BrokerError } from '../shared/errors.ts'
+import { findBinding, unbind } from '../shared/kubedb/bindings.ts'
+import { decided } from '../shared/kubedb/broker.ts'
+import { findInstance } from '../shared/kubedb/provisioning.ts'
+import { Status } from '../shared/osb/answers.ts'
+import { query } from '../shared/osb/body.ts'
+import { DeleteQuery } from '../shared/osb/requests.ts'
+import { serve } from '../shared/serve.ts'
+
+/**
+ * DELETE /v2/service_instances/:instance_id/service_bindings/:binding_id (OSB: Unbinding). Existence is checked before
+ * parameters.
+ */
+await serve('unbind', async function unbinding(c) {
+  const { instanceId, bindingId, caller } = c.var
+  const broker = brokerOf(c)
+  const outcome = await decided(async () => {
+    const [instance, binding] = await Promise.all([
+      findInstance(broker, instanceId, caller),
+      findBinding(broker, instanceId, bindingId),
+    ])
+    if (!instance || !binding) throw new BrokerError('Gone', 'there is no such service binding')
+    const { service_id: serviceId, accepts_incomplete: asynchronous } = query(c, DeleteQuery)
+    if (serviceId !== binding.info.serviceId) {
+      throw new BrokerError(
+        'BadRequest',
+        'service_id: this binding is of another service; send the id it was made with',
+      )
+    }
+    return unbind(broker, instance, binding, asynchronous)
+  })
+  switch (outcome.state) {
+    case 'done':
+      return c.json({}, Status.OK)
+    case 'under way':
+      return c.json({ operation: outcome.operation }, Status.Accepted)
+  }
+})

@@ -1,0 +1,136 @@
+import { brokerOf } from '../shared/broker.ts'
+import { findPlan } from '../shared/catalog.ts'
+import type { Config } from '../shared/config.ts'
+import { BrokerError } from '../shared/errors.ts'
+import { equal, type JsonObject } from '../shared/json.ts'
+import { decided } from '../shared/kubedb/broker.ts'
+import type { InstanceRecord, Target } from '../shared/kubedb/instance-record.ts'
+import { findInstance } from '../shared/kubedb/provisioning.ts'
+import { targetOf } from '../shared/kubedb/target.ts'
+import { type UpdateRequest, update, updateAgain, updateContext } from '../shared/kubedb/updating.ts'
+import { Status } from '../shared/osb/answers.ts'
+import { body, query } from '../shared/osb/body.ts'
+import { currentMaintenance } from '../shared/osb/maintenance.ts'
+import { mergePatch } from '../shared/osb/merge-patch.ts'
+import { checkParameters } from '../shared/osb/parameters.ts'
+import { ChangeQuery, UpdateBody } from '../shared/osb/requests.ts'
+import { semverOf } from '../shared/semver.ts'
+import { serve } from '../shared/serve.ts'
+
+/** PATCH /v2/service_instances/:instance_id (OSB: Updating a Service Instance). */
+await serve('update', async function updating(c) {
+  const { config, instanceId, caller } = c.var
+  const broker = brokerOf(c)
+  const { accepts_incomplete: asynchronous } = query(c, ChangeQuery)
+  const sent = await body(c, UpdateBody)
+  const request: UpdateRequest = {
+    serviceId: sent.service_id,
+    planId: sent.plan_id,
+    parameters: sent.parameters,
+    maintenance: sent.maintenance_info?.version,
+  }
+
+  const outcome = await decided(async () => {
+    const instance = await findInstance(broker, instanceId, caller)
+    if (!instance) throw new BrokerError('NotFound', 'there is no such service instance')
+    if (instance.info.serviceId !== request.serviceId) {
+      throw new BrokerError(
+        'BadRequest',
+        'service_id: this instance is of another service; a service cannot be changed',
+      )
+    }
+    const known = await updateAgain(broker, instance, request, asynchronous)
+    if (known) return known
+    if (sent.plan_id === undefined && sent.parameters === undefined && sent.maintenance_info === undefined) {
+      return updateContext(broker, instance, sent.context ?? instance.info.context)
+    }
+    return update(broker, instance, request, await wanted(config, instance, sent), sent.context, asynchronous)
+  })
+  switch (outcome.state) {
+    case 'done':
+      return c.json({}, Status.OK)
+    case 'under way':
+      return c.json({ operation: outcome.operation }, Status.Accepted)
+  }
+})
+
+/**
+ * What the instance is to be: what is not sent stays as it is.
+ *
+ * @throws {BrokerError} BadRequest, Unprocessable, MaintenanceInfoConflict
+ */
+async function wanted(config: Config, { info }: InstanceRecord, sent: UpdateBody): Promise<Target> {
+  const { plan, kind } = await findPlan(config, info.serviceId, sent.plan_id ?? info.planId)
+  if (plan.id !== info.planId && !plan.planUpdateable) {
+    throw new BrokerError('Unprocessable', `plan_id: instances cannot be moved to plan ${plan.name}`)
+  }
+  const { parameters, fresh } = merged(config, info, sent)
+  checkParameters(plan, kind, fresh, 'update', config.metadataPrefixes)
+  const checked = inPlan(
+    () => checkParameters(plan, kind, parameters, 'create', config.metadataPrefixes),
+    plan.name,
+  )
+  currentMaintenance(plan, sent.maintenance_info)
+
+  const before = String(info.resolved.spec.version)
+  const upgrade = sent.maintenance_info !== undefined
+  if (upgrade && checked.version !== undefined && checked.version !== plan.version) {
+    throw new BrokerError(
+      'Unprocessable',
+      `maintenance_info: this instance has a version of its own, ${checked.version}; send parameters.version ${plan.version} (or null) to upgrade it`,
+    )
+  }
+  const version = checked.version ?? (upgrade ? plan.version : before)
+  const moved = version === before ? info.maintenance : (semverOf(version) ?? info.maintenance)
+  return inPlan(
+    () =>
+      targetOf(
+        {
+          plan,
+          kind,
+          sent: parameters,
+          checked,
+          version,
+          maintenance: upgrade ? plan.maintenanceVersion : moved,
+          database: info.resolved.database,
+        },
+        { addresses: config.addresses },
+      ),
+    plan.name,
+  )
+}
+
+/**
+ * Parameters after the update (OSB leaves to brokers what sending some of them means). A platform that compares what
+ * it sent with what is fetched sends all of them; others send what changes, null taking one away.
+ */
+function merged(
+  config: Config,
+  info: InstanceRecord['info'],
+  sent: UpdateBody,
+): { parameters: JsonObject; fresh: JsonObject } {
+  if (sent.parameters === undefined) return { parameters: info.parameters, fresh: {} }
+  const platform = sent.context?.platform ?? info.context.platform
+  const replace =
+    config.updateParameters === 'replace' ||
+    (config.updateParameters === 'context' && platform === 'kubernetes')
+  const fresh = Object.fromEntries(
+    Object.entries(sent.parameters).filter(([name, value]) => !equal(value, info.parameters[name])),
+  )
+  return {
+    parameters: replace ? mergePatch({}, sent.parameters) : mergePatch(info.parameters, sent.parameters),
+    fresh,
+  }
+}
+
+/** What the user sent was right in itself, but does not fit what is there: 422, not 400. */
+function inPlan<T>(check: () => T, plan: string): T {
+  try {
+    return check()
+  } catch (error) {
+    if (error instanceof BrokerError && error.problem === 'BadRequest') {
+      throw new BrokerError('Unprocessable', `with plan ${plan}: ${error.message}`, { cause: error })
+    }
+    throw error
+  }
+}

@@ -1,0 +1,554 @@
+/** Making and removing service bindings: record first, then the engine's user; in every order of crashes and races. */
+import { BrokerError } from '../errors.ts'
+import { equal, type JsonObject } from '../json.ts'
+import { errorFields, log } from '../log.ts'
+import type { LastOperation, Outcome, Role } from '../nouns.ts'
+import { ApiError, translate } from './api-error.ts'
+import {
+  type BindingInfo,
+  type BindingRecord,
+  createBindingRecord,
+  readBindingRecord,
+  removeBindingRecord,
+  UnreadableBinding,
+  writeBindingRecord,
+} from './binding-record.ts'
+import { age, type Broker, newOperationId, Overtaken, timestamp, writeFailed } from './broker.ts'
+import { type Account, type Reach, Unreachable, type Users } from './databases/database.ts'
+import { kindOf } from './databases/kinds.ts'
+import { bindable, binding, bindingState, instanceState, unbinding } from './decide.ts'
+import { type InstanceRecord, userFacing } from './instance-record.ts'
+import { derivePassword, newNonce, userName } from './passwords.ts'
+import {
+  type Inside,
+  readApplicationReach,
+  readInside,
+  readSurroundings,
+  type Surroundings,
+} from './reach.ts'
+import { patience } from './readiness.ts'
+import { sweep } from './sweep.ts'
+import { type OperationHint, type OperationType, operationToken } from './token.ts'
+
+export interface BindRequest {
+  bindingId: string
+  serviceId: string
+  planId: string
+  appGuid: string
+  /** as sent; `{}` where none were */
+  parameters: JsonObject
+  role: Role
+}
+
+/** A binding that can be used. */
+export interface Bound {
+  info: BindingInfo
+  credentials: JsonObject
+  reach: Reach
+}
+
+/**
+ * @returns the record, undefined when there is none
+ * @throws {BrokerError}
+ */
+export async function findBinding(
+  broker: Broker,
+  instanceId: string,
+  bindingId: string,
+): Promise<BindingRecord | undefined> {
+  try {
+    return await readBindingRecord(broker.cluster, broker.namespace, instanceId, bindingId)
+  } catch (error) {
+    if (error instanceof UnreadableBinding) {
+      throw new BrokerError(
+        'Misconfigured',
+        'the broker cannot read what it wrote about this binding; its operator has to look at the record',
+        { cause: error },
+      )
+    }
+    throw translate(error, 'reading the service binding')
+  }
+}
+
+/**
+ * OSB "Binding".
+ *
+ * @param asynchronous whether the platform allows an answer of 202
+ * @throws {BrokerError} by the idempotency table
+ * @throws {Overtaken}
+ */
+export async function bind(
+  broker: Broker,
+  instance: InstanceRecord,
+  request: BindRequest,
+  asynchronous: boolean,
+): Promise<Outcome<Bound>> {
+  switch (bindable[instanceState(instance)]) {
+    case 'not found':
+      throw new BrokerError('NotFound', 'there is no such service instance')
+    case 'busy':
+      throw new BrokerError(
+        'ConcurrencyError',
+        'the service instance is being made or removed; wait for its last operation',
+      )
+    case 'impossible':
+      throw new BrokerError('Unprocessable', 'the service instance failed to be provisioned; deprovision it')
+    case 'proceed':
+  }
+  const nonce = newNonce()
+  const now = timestamp()
+  const info: BindingInfo = {
+    v: 1,
+    bindingId: request.bindingId,
+    instanceId: instance.info.instanceId,
+    serviceId: request.serviceId,
+    planId: request.planId,
+    appGuid: request.appGuid,
+    parameters: request.parameters,
+    role: request.role,
+    user: userName(request.bindingId, nonce),
+    nonce,
+    keyId: await broker.keys.newest(),
+    scheme: 1,
+    state: 'creating',
+    since: now,
+    created: now,
+    operation: newOperationId(),
+    overtaken: false,
+    description: '',
+  }
+  const [made, around] = await Promise.allSettled([
+    createBindingRecord(broker.cluster, broker.namespace, info),
+    readSurroundings(broker, instance),
+  ])
+  if (made.status === 'rejected') {
+    if (!(made.reason instanceof ApiError && made.reason.conflict))
+      throw translate(made.reason, 'writing the binding record')
+    const existing = await findBinding(broker, instance.info.instanceId, request.bindingId)
+    if (!existing) throw new Overtaken({ cause: made.reason })
+    return bindAgain(
+      broker,
+      instance,
+      existing,
+      request,
+      asynchronous,
+      around.status === 'fulfilled' ? around.value : undefined,
+    )
+  }
+  const record = made.value
+  try {
+    if (around.status === 'rejected') throw around.reason
+    return await complete(broker, instance, record, around.value, asynchronous, 'made just now')
+  } catch (error) {
+    // Nothing has been made, so nothing may be left; what failed half-way is finished by a retry or an unbind.
+    const refused = error instanceof BrokerError && error.problem === 'AsyncRequired'
+    if (refused || (around.status === 'fulfilled' && around.value.state === 'gone')) {
+      await removeBindingRecord(broker.cluster, broker.namespace, record).catch((failure: unknown) => {
+        throw writeFailed(failure, 'removing the binding record')
+      })
+    }
+    throw error
+  }
+}
+
+async function bindAgain(
+  broker: Broker,
+  instance: InstanceRecord,
+  existing: BindingRecord,
+  request: BindRequest,
+  asynchronous: boolean,
+  around: Surroundings | undefined,
+): Promise<Outcome<Bound>> {
+  const { info } = existing
+  const same =
+    info.serviceId === request.serviceId &&
+    info.planId === request.planId &&
+    info.appGuid === request.appGuid &&
+    equal(info.parameters, request.parameters)
+  const decision = binding[bindingState(existing)]
+  switch (same ? decision.same : decision.other) {
+    case 'conflict':
+      throw new BrokerError(
+        'Conflict',
+        'the binding id is in use with other attributes (service, plan, app or parameters)',
+      )
+    case 'busy': {
+      // A removal that waited for the database may be finished by now, without anybody polling for it.
+      const now = around ?? (await readSurroundings(broker, instance))
+      const left = await remove(broker, instance, existing, now)
+      if (left === undefined) throw new Overtaken()
+      throw new BrokerError(
+        'ConcurrencyError',
+        'the service binding is being removed; wait for it, then bind again',
+      )
+    }
+    case 'impossible':
+      throw new BrokerError(
+        'Unprocessable',
+        `the service binding could not be made: ${info.description}; unbind it first`,
+      )
+    case 'create':
+    case 'carry on':
+      return complete(
+        broker,
+        instance,
+        await refreshed(broker, existing),
+        around ?? (await readSurroundings(broker, instance)),
+        asynchronous,
+        'found',
+      )
+    case 'identical':
+      return { state: 'done', created: false, value: await healed(broker, instance, existing, around) }
+  }
+}
+
+/**
+ * Whoever removes a binding that is being made trusts that after some time nobody is at it any more. So before work is
+ * taken up on an older record, its time starts anew.
+ */
+async function refreshed(broker: Broker, record: BindingRecord): Promise<BindingRecord> {
+  if (age(record.info.since) < broker.abandonedAfter / 3) return record
+  return write(broker, record, { ...record.info, since: timestamp() })
+}
+
+async function write(broker: Broker, record: BindingRecord, info: BindingInfo): Promise<BindingRecord> {
+  try {
+    return await writeBindingRecord(broker.cluster, broker.namespace, record, info)
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) throw new Overtaken({ cause: error })
+    throw writeFailed(error, 'writing the binding record')
+  }
+}
+
+/** @returns user and password of a binding */
+async function accountOf(broker: Broker, info: BindingInfo): Promise<Account> {
+  const { scheme, nonce, instanceId, bindingId, user, role } = info
+  const key = await broker.keys.get(info.keyId)
+  return { name: user, password: derivePassword(key, { scheme, nonce, instanceId, bindingId, user }), role }
+}
+
+/** From `creating` to `ready`: the user in the engine, then the record. */
+async function complete(
+  broker: Broker,
+  instance: InstanceRecord,
+  record: BindingRecord,
+  around: Surroundings,
+  asynchronous: boolean,
+  origin: 'made just now' | 'found',
+): Promise<Outcome<Bound>> {
+  const later = (why: string): Outcome<Bound> => {
+    if (asynchronous) return { state: 'under way', operation: tokenOf('bind', record) }
+    throw new BrokerError(
+      'AsyncRequired',
+      `the database cannot be reached just now (${why}): send accepts_incomplete=true`,
+    )
+  }
+  if (around.state === 'gone') {
+    throw new BrokerError(
+      'Unavailable',
+      'the database of this service instance is gone; deprovision the instance',
+    )
+  }
+  if (around.state !== 'reachable') return later(around.why)
+  const account = await accountOf(broker, record.info)
+  const kind = kindOf(instance.database.kind)
+  let users: Users
+  try {
+    users = await kind.connect({
+      ...around.admin,
+      deadline: broker.cluster.deadline,
+      signal: broker.cluster.signal,
+    })
+  } catch (error) {
+    if (error instanceof Unreachable) return later(error.message)
+    throw error
+  }
+  try {
+    const before = await users.list()
+    await users.create(account)
+    const [written] = await Promise.all([
+      ready(broker, record, users),
+      // Other bindings' remains are no reason to fail this one; the next bind tries again.
+      sweep(broker, instance.info.instanceId, users, before).catch((error: unknown) =>
+        log('warn', 'users of removed bindings could not be dropped', { error: errorFields(error) }),
+      ),
+    ])
+    const credentials = kind.credentials(around.application, account)
+    return {
+      state: 'done',
+      created: origin === 'made just now' || record.info.state === 'creating',
+      value: { info: written.info, credentials, reach: around.application },
+    }
+  } catch (error) {
+    throw engineFailed(error)
+  } finally {
+    await users.close()
+  }
+}
+
+function engineFailed(error: unknown): Error {
+  if (error instanceof Unreachable) {
+    return new BrokerError(
+      'Unavailable',
+      `the database went out of reach: ${error.message}; send the request again`,
+      {
+        cause: error,
+      },
+    )
+  }
+  return error instanceof Overtaken ? error : translate(error, 'finishing the service binding')
+}
+
+/** Writes `ready`. Where an unbind was first, the user just made goes again, and with it the record. */
+async function ready(broker: Broker, record: BindingRecord, users: Users): Promise<BindingRecord> {
+  let current = record
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await writeBindingRecord(broker.cluster, broker.namespace, current, {
+        ...current.info,
+        state: 'ready',
+        description: '',
+      })
+    } catch (error) {
+      if (!(error instanceof ApiError && (error.conflict || error.status === 404))) throw error
+      const now = await findBinding(broker, record.info.instanceId, record.info.bindingId)
+      const mine = now?.info.nonce === record.info.nonce
+      if (mine && now.info.state === 'ready') return now
+      if (mine && now.info.state === 'creating' && attempt < 5) {
+        current = now
+        continue
+      }
+      if (!mine || now.info.state === 'deleting') {
+        await users.drop(record.info.user)
+        if (mine) await removeBindingRecord(broker.cluster, broker.namespace, now)
+        throw new BrokerError('ConcurrencyError', 'the service binding was removed while it was being made')
+      }
+      throw new Overtaken({ cause: error })
+    }
+  }
+}
+
+/**
+ * Credentials of a binding that is ready. Where its user is damaged or missing (a restored database), it is made
+ * again; where the database cannot be reached, the record's word is enough.
+ */
+async function healed(
+  broker: Broker,
+  instance: InstanceRecord,
+  record: BindingRecord,
+  surroundings: Surroundings | undefined,
+): Promise<Bound> {
+  const around = surroundings ?? (await readSurroundings(broker, instance))
+  if (around.state !== 'reachable') return show(broker, instance, record)
+  const account = await accountOf(broker, record.info)
+  const kind = kindOf(instance.database.kind)
+  const bound = (info: BindingInfo): Bound => ({
+    info,
+    credentials: kind.credentials(around.application, account),
+    reach: around.application,
+  })
+  let users: Users
+  try {
+    users = await kind.connect({
+      ...around.admin,
+      deadline: broker.cluster.deadline,
+      signal: broker.cluster.signal,
+    })
+  } catch (error) {
+    if (error instanceof Unreachable) return bound(record.info)
+    throw error
+  }
+  try {
+    if (await users.works(account)) return bound(record.info)
+    // Through `creating`, so that an unbind that comes now waits for this request.
+    const creating = await write(broker, record, { ...record.info, state: 'creating', since: timestamp() })
+    await users.create(account)
+    return bound((await ready(broker, creating, users)).info)
+  } catch (error) {
+    throw engineFailed(error)
+  } finally {
+    await users.close()
+  }
+}
+
+/**
+ * OSB "Fetching a Service Binding": the credentials of a binding that is ready.
+ *
+ * @throws {BrokerError} Unavailable while the database has no address; Misconfigured where its key is missing
+ */
+export async function show(broker: Broker, instance: InstanceRecord, record: BindingRecord): Promise<Bound> {
+  const [account, reach] = await Promise.all([
+    accountOf(broker, record.info),
+    readApplicationReach(broker, instance),
+  ])
+  return { info: record.info, credentials: kindOf(instance.database.kind).credentials(reach, account), reach }
+}
+
+/**
+ * OSB "Unbinding".
+ *
+ * @returns `done` when the user is gone and so is the record, or the user cannot log in until both are
+ * @throws {BrokerError} Gone, AsyncRequired, ConcurrencyError, Unavailable
+ * @throws {Overtaken}
+ */
+export async function unbind(
+  broker: Broker,
+  instance: InstanceRecord,
+  found: BindingRecord,
+  asynchronous: boolean,
+): Promise<Outcome<null>> {
+  const decision = unbinding[bindingState(found)]
+  if (decision === 'gone') throw new BrokerError('Gone', 'there is no such service binding')
+  const overtaken = found.info.state === 'creating' && age(found.info.since) < broker.abandonedAfter
+  if (overtaken && !asynchronous) {
+    throw new BrokerError(
+      'ConcurrencyError',
+      'the service binding is still being made; unbind it in two minutes, or send accepts_incomplete=true',
+    )
+  }
+  const doomed: BindingInfo = {
+    ...found.info,
+    state: 'deleting',
+    since: timestamp(),
+    operation: newOperationId(),
+    overtaken,
+  }
+  const [intent, around] = await Promise.allSettled([
+    decision === 'under way' ? Promise.resolve(found) : write(broker, found, doomed),
+    readInside(broker, instance),
+  ])
+  if (intent.status === 'rejected') throw intent.reason
+  if (around.status === 'rejected') throw around.reason
+  const record = intent.value
+  // Nobody can log in to a suspended database; its users are removed before it is handed out again.
+  if (around.value.state === 'suspended') return { state: 'done', created: false, value: null }
+  if (around.value.state === 'unreachable' && !asynchronous) {
+    // Nothing has been done yet: the binding is as it was.
+    if (decision !== 'under way') await write(broker, record, found.info)
+    throw new BrokerError(
+      'AsyncRequired',
+      `the database cannot be reached just now (${around.value.why}): send accepts_incomplete=true`,
+    )
+  }
+  const progress = await remove(broker, instance, record, around.value)
+  if (progress === undefined) {
+    if (decision === 'clean up') throw new BrokerError('Gone', 'the service binding was never made')
+    return { state: 'done', created: false, value: null }
+  }
+  if (asynchronous) return { state: 'under way', operation: tokenOf('unbind', record) }
+  throw new BrokerError(
+    'Unavailable',
+    `the user could not be removed yet (${progress}); send the request again`,
+  )
+}
+
+/**
+ * Removes the user, then the record: never the other way round.
+ *
+ * @returns what is still in the way, or undefined when both are gone
+ */
+async function remove(
+  broker: Broker,
+  instance: InstanceRecord,
+  record: BindingRecord,
+  around: Surroundings | Inside,
+): Promise<string | undefined> {
+  try {
+    if (around.state === 'unreachable' || around.state === 'suspended') return around.why
+    if (around.state === 'reachable') {
+      const users = await kindOf(instance.database.kind).connect({
+        ...around.admin,
+        deadline: broker.cluster.deadline,
+        signal: broker.cluster.signal,
+      })
+      try {
+        await users.drop(record.info.user)
+      } finally {
+        await users.close()
+      }
+    }
+    // Whoever was making the binding may still be about to make the user: the record stays as long as that can be.
+    if (record.info.overtaken && age(record.info.since) < broker.abandonedAfter) {
+      return 'the request that was making the binding may still be under way'
+    }
+    await removeBindingRecord(broker.cluster, broker.namespace, record)
+    return undefined
+  } catch (error) {
+    if (error instanceof Unreachable) return error.message
+    throw error instanceof ApiError ? writeFailed(error, 'removing the binding record') : error
+  }
+}
+
+function tokenOf(type: OperationType, record: BindingRecord): string {
+  return operationToken({ type, id: record.info.operation, kind: '', namespace: '', uid: record.uid })
+}
+
+/**
+ * OSB "Polling Last Operation for Service Bindings": every poll first carries on what is under way.
+ *
+ * @param instance undefined when it does not exist
+ * @throws {BrokerError} NotFound when there is no such binding and the hint does not say what became of it
+ * @throws {Overtaken}
+ */
+export async function pollBinding(
+  broker: Broker,
+  instance: InstanceRecord | undefined,
+  record: BindingRecord | undefined,
+  hint: OperationHint | undefined,
+): Promise<LastOperation> {
+  const newer = record && hint?.type === 'unbind' && hint.uid !== '' && hint.uid !== record.uid
+  if (!record || !instance || newer) {
+    if (hint?.type === 'unbind') return { state: 'gone' }
+    if (hint?.type === 'bind' && hint.id !== '')
+      return { state: 'failed', description: 'the service binding is gone' }
+    throw new BrokerError('NotFound', 'there is no such service binding')
+  }
+  switch (record.info.state) {
+    case 'ready':
+      return { state: 'succeeded', description: 'the service binding is ready' }
+    case 'failed':
+      return {
+        state: 'failed',
+        description: record.info.description || 'the service binding could not be made',
+      }
+    case 'creating':
+      return pollCreation(broker, instance, record)
+    case 'deleting': {
+      const around = await readInside(broker, instance)
+      const left = await remove(broker, instance, record, around)
+      if (hint?.type === 'bind') {
+        return { state: 'failed', description: 'the service binding was removed while it was being made' }
+      }
+      return left === undefined || around.state === 'suspended'
+        ? { state: 'gone' }
+        : { state: 'in progress', description: userFacing(`the user is being removed: ${left}`) }
+    }
+  }
+}
+
+async function pollCreation(
+  broker: Broker,
+  instance: InstanceRecord,
+  record: BindingRecord,
+): Promise<LastOperation> {
+  const around = await readSurroundings(broker, instance)
+  let why = 'why' in around ? around.why : 'the database is gone'
+  if (around.state === 'reachable') {
+    try {
+      const outcome = await complete(broker, instance, await refreshed(broker, record), around, true, 'found')
+      if (outcome.state === 'done') return { state: 'succeeded', description: 'the service binding is ready' }
+      why = 'the database does not take connections'
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error
+      if (error.problem === 'ConcurrencyError') throw new Overtaken({ cause: error })
+      if (error.problem !== 'Unavailable') throw error
+      why = error.message
+    }
+  }
+  if (around.state === 'gone' || age(record.info.created) > patience(instance.info.maximumPollingDuration)) {
+    const description = userFacing(why)
+    await write(broker, record, { ...record.info, state: 'failed', description })
+    return { state: 'failed', description }
+  }
+  return { state: 'in progress', description: userFacing(why) }
+}

@@ -1,0 +1,112 @@
+/** One way to the API server for a whole process: kept-alive TLS, the ServiceAccount's token re-read as it rotates. */
+import { readFile } from 'node:fs/promises'
+import { Agent, request } from 'node:https'
+import { join } from 'node:path'
+
+export interface ConnectionSettings {
+  host: string
+  port: number
+  /** folder with `token` and `ca.crt`, as Kubernetes mounts it */
+  serviceAccountDirectory: string
+}
+
+export interface Reply {
+  status: number
+  /** seconds, from Retry-After */
+  retryAfter: number | undefined
+  body: string
+}
+
+export interface Connection {
+  /**
+   * @param timeout milliseconds until the request is given up
+   * @throws when no complete answer came
+   */
+  send(
+    method: string,
+    path: string,
+    body: string | undefined,
+    contentType: string,
+    timeout: number,
+  ): Promise<Reply>
+}
+
+/** Kubernetes rotates the token under a running process. */
+const tokenLifetime = 60_000
+
+/**
+ * @returns a connection that is opened at its first request
+ */
+export function connect(settings: ConnectionSettings): Connection {
+  let token: { value: Promise<string>; read: number } | undefined
+  let agent: Promise<Agent> | undefined
+
+  const file = (name: string) => readFile(join(settings.serviceAccountDirectory, name), 'utf8')
+
+  const currentToken = (): Promise<string> => {
+    if (!token || Date.now() - token.read > tokenLifetime) {
+      const value = file('token').then((text) => text.trim())
+      token = { value, read: Date.now() }
+      value.catch(() => {
+        token = undefined
+      })
+    }
+    return token.value
+  }
+
+  const currentAgent = (): Promise<Agent> => {
+    agent ??= file('ca.crt').then(
+      // No socket idles longer than most load balancers before an API server keep it.
+      (ca) => new Agent({ ca, keepAlive: true, maxSockets: 16, timeout: 60_000, scheduling: 'lifo' }),
+    )
+    agent.catch(() => {
+      agent = undefined
+    })
+    return agent
+  }
+
+  return {
+    async send(method, path, body, contentType, timeout) {
+      const [bearer, through] = await Promise.all([currentToken(), currentAgent()])
+      return new Promise<Reply>((resolve, reject) => {
+        const outgoing = request(
+          {
+            host: settings.host,
+            port: settings.port,
+            agent: through,
+            method,
+            path,
+            headers: {
+              authorization: `Bearer ${bearer}`,
+              accept: 'application/json',
+              ...(body === undefined
+                ? {}
+                : { 'content-type': contentType, 'content-length': Buffer.byteLength(body) }),
+            },
+          },
+          (incoming) => {
+            const chunks: Buffer[] = []
+            incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+            incoming.on('error', reject)
+            incoming.on('aborted', () => reject(new Error('the API server closed the connection')))
+            incoming.on('end', () => {
+              const seconds = /^\d{1,4}$/.exec(incoming.headers['retry-after'] ?? '')?.[0]
+              resolve({
+                status: incoming.statusCode ?? 0,
+                retryAfter: seconds === undefined ? undefined : Number(seconds),
+                body: Buffer.concat(chunks).toString('utf8'),
+              })
+            })
+          },
+        )
+        const alarm = setTimeout(
+          () => outgoing.destroy(new Error('the API server did not answer in time')),
+          timeout,
+        )
+        outgoing.on('error', reject)
+        outgoing.on('close', () => clearTimeout(alarm))
+        outgoing.end(body)
+      })
+    },
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * One KubeDB kind: everything that differs from kind to kind. Adding a kind is one file with one of these, its line
+ * in `kinds.ts`, and its plans in the catalog.
+ */
+import type { Json, JsonObject } from '../../json.ts'
+import type { Parameters, Role, Traits } from '../../nouns.ts'
+
+export interface Database extends Traits {
+  readonly kind: string
+  /** API version of the kind, e.g. kubedb.com/v1 */
+  readonly apiVersion: string
+  readonly plural: string
+  /** kind of its OpsRequests, in ops.kubedb.com/v1alpha1 */
+  readonly opsKind: string
+  readonly opsPlural: string
+  /** plural of its *Version objects, in catalog.kubedb.com/v1alpha1 */
+  readonly versionsPlural: string
+  /** name of the engine's container */
+  readonly container: string
+  /** longest name the kind takes; ids that would be longer are hashed */
+  readonly maxNameLength: number
+
+  /**
+   * @param template the plan's spec
+   * @param parameters what the user asked for, checked against the plan
+   * @param settings what the broker's owner decides
+   * @returns the complete KubeDB spec, every default of KubeDB's webhook that matters written out
+   */
+  build(template: JsonObject, parameters: Parameters & { version: string }, settings: Settings): JsonObject
+
+  /** What can change in a running database, in the order in which changes are made. */
+  readonly dimensions: readonly Dimension[]
+
+  /** @returns what an application needs to connect (OSB: the credentials of a binding) */
+  credentials(reach: Reach, user: { name: string; password: string }): JsonObject
+
+  /**
+   * Opens an administrator's connection to the engine. Loads the driver; only bind, unbind and
+   * last-binding-operation call it.
+   *
+   * @throws {Unreachable} when the engine does not take connections just now
+   */
+  connect(admin: Admin): Promise<Users>
+}
+
+export interface Settings {
+  /** `external`: the database gets an address outside the cluster */
+  addresses: 'cluster' | 'external'
+}
+
+/** One thing about a database that can be changed on its own. */
+export interface Dimension {
+  readonly name: string
+  /** dotted paths of the KubeDB spec that belong to this dimension */
+  readonly paths: readonly string[]
+  /** @returns this dimension's value in a KubeDB spec; null where the spec does not say */
+  read(spec: JsonObject): Json
+  /** @returns whether a database at `live` needs no step to be at `wanted` */
+  reached(live: Json, wanted: Json): boolean
+  /** @returns what has to be done to get from `now` to `wanted`, or why it cannot be */
+  change(now: Json, wanted: Json): Change
+}
+
+export type Change =
+  | { by: 'opsRequest'; type: string; apply: 'Always' | 'IfReady'; timeout: string; body: JsonObject }
+  /** merge patch of the database's spec */
+  | { by: 'patch'; spec: JsonObject }
+  | { by: 'nothing'; impossible: string }
+
+/** Where a database can be reached and what a client must trust. */
+export interface Reach {
+  host: string
+  port: number
+  /** every address, for clients that take a list */
+  hosts: string[]
+  /** the application's database */
+  database: string
+  /** from the AppBinding's `clientConfig.service.query`, e.g. sslmode */
+  query: string
+  /** PEM */
+  caBundle: string | undefined
+}
+
+export interface Admin extends Reach {
+  username: string
+  password: string
+  /** milliseconds since the epoch: all work on the connection ends by then */
+  deadline: number
+  /** aborts when the caller has gone away */
+  signal: AbortSignal
+}
+
+export interface Account {
+  name: string
+  password: string
+  role: Role
+}
+
+/** The users that this broker made inside one engine. Every call is idempotent. */
+export interface Users {
+  /** @returns the names of all users this broker made here */
+  list(): Promise<string[]>
+  /** @returns whether the account can log in with this password and holds this role */
+  works(account: Account): Promise<boolean>
+  /** Creates the account, or makes it what it should be. */
+  create(account: Account): Promise<void>
+  /** No login any more, sessions ended, what it owns handed over, gone. */
+  drop(name: string): Promise<void>
+  close(): Promise<void>
+}
+
+/** The engine does not answer. The message names no secret. */
+export class Unreachable extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'Unreachable'
+  }
+}

@@ -1,0 +1,216 @@
+/** PostgreSQL as KubeDB runs it. */
+import { isObject, type Json, type JsonObject } from '../../json.ts'
+import type { Setting } from '../../nouns.ts'
+import type { Change, Database } from './database.ts'
+import {
+  at,
+  configuration,
+  disk,
+  fixed,
+  merge,
+  patched,
+  resources,
+  version,
+  withAddresses,
+  withResources,
+  withStorage,
+} from './dimensions.ts'
+
+const container = 'postgres'
+const configFile = 'user.conf'
+
+/** Units are required, so that no value means something else than it seems to. */
+const size: Setting = { type: 'string', pattern: '^([1-9][0-9]{0,5}MB|[1-9][0-9]{0,2}GB)$' }
+const logSize: Setting = { type: 'string', pattern: '^([2-9]MB|[1-9][0-9]{1,5}MB|[1-9][0-9]{0,2}GB)$' }
+const duration: Setting = { type: 'string', pattern: '^(0|[1-9][0-9]{0,5}(ms|s|min|h))$' }
+const positiveDuration: Setting = { type: 'string', pattern: '^[1-9][0-9]{0,5}(ms|s|min|h)$' }
+
+/** Settings that neither run code, read files, load libraries nor change who may log in. */
+const settings: { [name: string]: Setting } = {
+  max_connections: { type: 'integer', min: 20, max: 10000 },
+  shared_buffers: size,
+  work_mem: size,
+  maintenance_work_mem: size,
+  temp_buffers: size,
+  effective_cache_size: size,
+  wal_buffers: size,
+  min_wal_size: logSize,
+  max_wal_size: logSize,
+  checkpoint_timeout: { type: 'string', pattern: '^([3-9][0-9]s|[1-9][0-9]{0,2}min|1h)$' },
+  checkpoint_completion_target: { type: 'number', min: 0, max: 1 },
+  random_page_cost: { type: 'number', min: 0, max: 1000 },
+  seq_page_cost: { type: 'number', min: 0, max: 1000 },
+  effective_io_concurrency: { type: 'integer', min: 0, max: 1000 },
+  default_statistics_target: { type: 'integer', min: 1, max: 10000 },
+  max_parallel_workers: { type: 'integer', min: 0, max: 1024 },
+  max_parallel_workers_per_gather: { type: 'integer', min: 0, max: 1024 },
+  max_worker_processes: { type: 'integer', min: 1, max: 1024 },
+  max_prepared_transactions: { type: 'integer', min: 0, max: 10000 },
+  max_locks_per_transaction: { type: 'integer', min: 10, max: 10000 },
+  autovacuum_max_workers: { type: 'integer', min: 1, max: 100 },
+  autovacuum_naptime: { type: 'string', pattern: '^([1-9][0-9]{0,5}s|[1-9][0-9]{0,3}min)$' },
+  autovacuum_vacuum_scale_factor: { type: 'number', min: 0, max: 100 },
+  autovacuum_analyze_scale_factor: { type: 'number', min: 0, max: 100 },
+  statement_timeout: duration,
+  lock_timeout: duration,
+  idle_in_transaction_session_timeout: duration,
+  idle_session_timeout: duration,
+  deadlock_timeout: positiveDuration,
+  log_min_duration_statement: { type: 'integer', min: -1, max: 86400000 },
+  log_lock_waits: { type: 'boolean' },
+  jit: { type: 'boolean' },
+  timezone: { type: 'string', pattern: '^[A-Za-z0-9_+/-]{1,64}$' },
+  default_transaction_isolation: {
+    type: 'string',
+    pattern: '^(serializable|repeatable read|read committed|read uncommitted)$',
+  },
+}
+
+/** One line a setting, in the order of names: equal settings give equal files. */
+function configurationFile(wanted: { [setting: string]: string | number | boolean }): string {
+  return Object.keys(wanted)
+    .sort()
+    .map((name) => `${name} = '${String(wanted[name]).replaceAll("'", "''")}'\n`)
+    .join('')
+}
+
+function replication(spec: JsonObject): JsonObject {
+  const replicas = at(spec, 'replicas') ?? 1
+  if (replicas === 1) return { ...spec, replicas }
+  return { standbyMode: 'Hot', streamingMode: 'Asynchronous', ...spec, replicas }
+}
+
+export const postgres: Database = {
+  kind: 'Postgres',
+  apiVersion: 'kubedb.com/v1',
+  plural: 'postgreses',
+  opsKind: 'PostgresOpsRequest',
+  opsPlural: 'postgresopsrequests',
+  versionsPlural: 'postgresversions',
+  maxNameLength: 40,
+
+  parameters: [
+    'version',
+    'cpu',
+    'memory',
+    'storage',
+    'storageClass',
+    'replicas',
+    'database',
+    'configuration',
+    'deletionPolicy',
+    'suspended',
+    'metadata',
+    'spec',
+  ],
+  settings,
+  spec: [
+    'replicas',
+    'standbyMode=Hot|Warm',
+    'streamingMode=Synchronous|Asynchronous',
+    'storageType=Durable|Ephemeral',
+    'storage.storageClassName',
+    'storage.accessModes.*=ReadWriteOnce|ReadWriteOncePod',
+    'storage.resources.requests.storage',
+    `podTemplate.spec.containers.*.name=${container}`,
+    'podTemplate.spec.containers.*.resources.requests.cpu',
+    'podTemplate.spec.containers.*.resources.requests.memory',
+    'podTemplate.spec.containers.*.resources.limits.cpu',
+    'podTemplate.spec.containers.*.resources.limits.memory',
+    'deletionPolicy=Halt|Delete|WipeOut',
+  ],
+  container,
+  databaseName: {
+    default: 'app',
+    pattern: '^[a-z_][a-z0-9_]*$',
+    maxLength: 63,
+    reserved: ['postgres', 'template0', 'template1'],
+  },
+  roles: ['owner', 'readWrite', 'readOnly'],
+
+  build(template, parameters, broker) {
+    let spec = merge(template, parameters.spec ?? {})
+    spec = { ...spec, version: parameters.version }
+    if (parameters.replicas !== undefined) spec.replicas = parameters.replicas
+    spec = withResources(spec, container, parameters)
+    spec = replication(withStorage(spec, parameters))
+    if (parameters.configuration !== undefined) {
+      const planned = at(spec, 'configuration.inline')
+      const base = isObject(planned) ? String(planned[configFile] ?? '') : ''
+      const text = base + configurationFile(parameters.configuration)
+      if (text !== '') spec.configuration = { inline: { [configFile]: text } }
+    }
+    spec.deletionPolicy = parameters.deletionPolicy ?? spec.deletionPolicy ?? 'WipeOut'
+    if (parameters.suspended !== undefined) spec.halted = parameters.suspended
+    return withAddresses(spec, broker)
+  },
+
+  dimensions: [
+    patched('suspended', 'halted', false),
+    patched('deletionPolicy', 'deletionPolicy', 'WipeOut'),
+    patched('addresses', 'serviceTemplates', []),
+    fixed('storageType', 'storageType', 'data cannot move between memory and disk; make a new instance'),
+    fixed(
+      'storageClass',
+      'storage.storageClassName',
+      'the class of a disk is chosen when the instance is made',
+    ),
+    disk(container),
+    resources(container),
+    {
+      name: 'replicas',
+      paths: ['replicas', 'standbyMode', 'streamingMode'],
+      read: (spec): Json => {
+        const replicas = at(spec, 'replicas') ?? 1
+        if (replicas === 1) return { replicas }
+        return {
+          replicas,
+          standbyMode: at(spec, 'standbyMode') ?? 'Hot',
+          streamingMode: at(spec, 'streamingMode') ?? 'Asynchronous',
+        }
+      },
+      reached: (live, wanted) => JSON.stringify(live) === JSON.stringify(wanted),
+      change: (_, wanted): Change => ({
+        by: 'opsRequest',
+        type: 'HorizontalScaling',
+        apply: 'IfReady',
+        timeout: '30m',
+        // Modes left out would be set to Hot and Asynchronous.
+        body: { horizontalScaling: wanted },
+      }),
+    },
+    configuration(configFile),
+    version(),
+  ],
+
+  credentials(reach, user) {
+    const mode = new URLSearchParams(reach.query).get('sslmode') ?? 'disable'
+    const name = encodeURIComponent(user.name)
+    const password = encodeURIComponent(user.password)
+    const database = encodeURIComponent(reach.database)
+    const address = reach.hosts
+      .map((host) => `${host.includes(':') ? `[${host}]` : host}:${reach.port}`)
+      .join(',')
+    const jdbc = new URLSearchParams({ user: user.name, password: user.password, sslmode: mode })
+    return {
+      type: 'postgresql',
+      provider: 'kubedb',
+      protocol: 'postgresql',
+      Protocol: 'postgresql',
+      host: reach.host,
+      port: reach.port,
+      hosts: reach.hosts,
+      database: reach.database,
+      username: user.name,
+      password: user.password,
+      uri: `postgresql://${name}:${password}@${address}/${database}?sslmode=${encodeURIComponent(mode)}`,
+      jdbcUrl: `jdbc:postgresql://${address}/${database}?${jdbc}`,
+      ...(reach.caBundle === undefined ? {} : { rootCert: reach.caBundle }),
+    }
+  },
+
+  async connect(admin) {
+    const users = await import('./postgres-users.ts')
+    return users.connect(admin)
+  },
+}

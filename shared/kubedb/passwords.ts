@@ -1,0 +1,111 @@
+/**
+ * Passwords of bindings: derived, never stored. The same record and the same key give the same password, on any
+ * function, in any cluster. Scheme 1 is fixed for ever: golden tests hold it.
+ */
+import { hkdfSync, randomBytes } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { BrokerError } from '../errors.ts'
+import { hash26, lengthPrefixed } from './names.ts'
+
+const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+const length = 32
+
+/** What a password is derived from, the key aside. */
+export interface Derivation {
+  scheme: 1
+  /** base64url */
+  nonce: string
+  instanceId: string
+  bindingId: string
+  user: string
+}
+
+/** @returns 128 random bits as base64url */
+export function newNonce(): string {
+  return randomBytes(16).toString('base64url')
+}
+
+/** @returns the engine user of a binding: another nonce, another user */
+export function userName(bindingId: string, nonce: string): string {
+  return `b${hash26(lengthPrefixed(bindingId, nonce))}`
+}
+
+/**
+ * @param key at least 16 bytes
+ * @returns 32 characters of A-Z a-z 0-9
+ */
+export function derivePassword(key: Uint8Array, from: Derivation): string {
+  const info = lengthPrefixed(String(from.scheme), from.instanceId, from.bindingId, from.user)
+  // Bytes of 248 and above are skipped so that every letter is equally likely: 4 * 62 = 248.
+  const bytes = new Uint8Array(
+    hkdfSync('sha256', key, Buffer.from(from.nonce, 'base64url'), info, 4 * length),
+  )
+  let password = ''
+  for (const byte of bytes) {
+    if (byte < 248) password += letters[byte % 62]
+    if (password.length === length) return password
+  }
+  throw new Error('the derived bytes did not yield a password')
+}
+
+/**
+ * The broker's keys: one file each in a mounted Secret, the file's name being the key's id, its content base64 of at
+ * least 16 random bytes. The last id in order of names is used for new bindings.
+ */
+export interface Keys {
+  /** @throws {BrokerError} Misconfigured when there is no usable key */
+  newest(): Promise<string>
+  /** @throws {BrokerError} Misconfigured when the key of that id is not there */
+  get(id: string): Promise<Uint8Array>
+}
+
+const keyId = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
+
+/** @param directory where the Secret is mounted; read at every use, so that a new key is seen at once */
+export function keysIn(directory: string): Keys {
+  return {
+    async newest() {
+      let names: string[]
+      try {
+        names = await readdir(directory)
+      } catch (error) {
+        throw new BrokerError(
+          'Misconfigured',
+          'the broker has no keys for passwords: its keys Secret is not mounted (KEYS_DIRECTORY)',
+          { cause: error },
+        )
+      }
+      const newest = names
+        .filter((name) => keyId.test(name))
+        .sort()
+        .at(-1)
+      if (newest === undefined) {
+        throw new BrokerError(
+          'Misconfigured',
+          'the broker has no keys for passwords: its keys Secret is empty',
+        )
+      }
+      return newest
+    },
+
+    async get(id) {
+      const missing = (why: string, cause?: unknown) =>
+        new BrokerError(
+          'Misconfigured',
+          `the broker's key ${JSON.stringify(id)}, from which this binding's password comes, ${why}; put it back into the keys Secret, or unbind and bind again`,
+          { cause },
+        )
+      if (!keyId.test(id)) throw missing('has an impossible name')
+      let text: string
+      try {
+        text = await readFile(join(directory, id), 'utf8')
+      } catch (error) {
+        throw missing('is not there', error)
+      }
+      const key = Buffer.from(text.trim(), 'base64')
+      if (key.length < 16) throw missing('is shorter than 16 bytes of base64')
+      return key
+    },
+  }
+}

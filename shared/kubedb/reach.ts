@@ -1,0 +1,156 @@
+/** How a database is reached: for the broker itself, and for the applications that get its credentials. */
+import { BrokerError } from '../errors.ts'
+import { ApiError, translate } from './api-error.ts'
+import type { Broker } from './broker.ts'
+import type { Admin, Reach } from './databases/database.ts'
+import { kindOf } from './databases/kinds.ts'
+import { databases, type InstanceRecord, records } from './instance-record.ts'
+import { hash26, instanceLabel } from './names.ts'
+import { AppBinding, Resource, Secret, Service } from './object.ts'
+import { halted, unreachable } from './readiness.ts'
+
+/** What the cluster says about a database that has users. */
+export type Inside =
+  /** the object is gone or going: its users go with it */
+  | { state: 'gone' }
+  /** stopped until somebody resumes it: nobody can log in */
+  | { state: 'suspended'; why: string }
+  /** cannot be reached just now, and why */
+  | { state: 'unreachable'; why: string }
+  | { state: 'reachable'; admin: Omit<Admin, 'deadline' | 'signal'> }
+
+/** The same, and where applications reach it. */
+export type Surroundings =
+  | Exclude<Inside, { state: 'reachable' }>
+  | (Extract<Inside, { state: 'reachable' }> & { application: Reach })
+
+/**
+ * Database, AppBinding, auth Secret and, for addresses outside the cluster, Service, side by side.
+ *
+ * @throws {BrokerError} when the API server does not answer
+ */
+export async function readSurroundings(broker: Broker, record: InstanceRecord): Promise<Surroundings> {
+  const { namespace, name } = record.database
+  try {
+    const [{ inside: around, binding }, service] = await Promise.all([
+      readAround(broker, record),
+      readService(broker, namespace, name),
+    ])
+    if (around.state !== 'reachable' || !binding) return around.state === 'reachable' ? unpublished : around
+    const application = applicationReach(broker, record, binding, service)
+    return typeof application === 'string'
+      ? { state: 'unreachable', why: application }
+      : { ...around, application }
+  } catch (error) {
+    throw translate(error, 'reading the database')
+  }
+}
+
+/**
+ * Database, AppBinding and auth Secret, side by side.
+ *
+ * @throws {BrokerError} when the API server does not answer
+ */
+export async function readInside(broker: Broker, record: InstanceRecord): Promise<Inside> {
+  try {
+    return (await readAround(broker, record)).inside
+  } catch (error) {
+    throw translate(error, 'reading the database')
+  }
+}
+
+const unpublished = {
+  state: 'unreachable',
+  why: 'KubeDB has not published the address of the database yet',
+} as const
+
+async function readAround(
+  broker: Broker,
+  record: InstanceRecord,
+): Promise<{ inside: Inside; binding?: AppBinding }> {
+  const { kind, namespace, name } = record.database
+  const secrets = { api: '/api/v1', namespace, plural: 'secrets' }
+  const [database, binding, guessed] = await Promise.all([
+    broker.cluster.get(Resource, databases(kindOf(kind), namespace), name),
+    broker.cluster.get(AppBinding, records(namespace), name),
+    broker.cluster.get(Secret, secrets, `${name}-auth`),
+  ])
+  if (database?.metadata.labels[instanceLabel] !== hash26(record.info.instanceId)) {
+    return { inside: { state: 'gone' } }
+  }
+  if (database.metadata.deletionTimestamp) return { inside: { state: 'gone' } }
+  const why = unreachable(database)
+  if (why !== undefined) return { inside: { state: halted(database) ? 'suspended' : 'unreachable', why } }
+  if (!binding) return { inside: unpublished }
+  const secretName = binding.spec.secret?.name ?? `${name}-auth`
+  const secret =
+    secretName === `${name}-auth` ? guessed : await broker.cluster.get(Secret, secrets, secretName)
+  const { username, password } = secret?.data ?? {}
+  if (username === undefined || password === undefined) {
+    return { inside: { state: 'unreachable', why: 'KubeDB has not made the password of the database yet' } }
+  }
+  const admin = { ...inside(record, binding), username: decode(username), password: decode(password) }
+  return { inside: { state: 'reachable', admin }, binding }
+}
+
+/**
+ * Where applications reach the database, for a binding that is ready. Reads no secret.
+ *
+ * @throws {BrokerError} Unavailable while the database has no address, e.g. while it is suspended
+ */
+export async function readApplicationReach(broker: Broker, record: InstanceRecord): Promise<Reach> {
+  const { namespace, name } = record.database
+  try {
+    const [binding, service] = await Promise.all([
+      broker.cluster.get(AppBinding, records(namespace), name),
+      readService(broker, namespace, name),
+    ])
+    const reach = binding ? applicationReach(broker, record, binding, service) : 'the database is not running'
+    if (typeof reach === 'string') {
+      throw new BrokerError(
+        'Unavailable',
+        `the address of the database is not known just now: ${reach}; try again later`,
+      )
+    }
+    return reach
+  } catch (error) {
+    throw error instanceof ApiError ? translate(error, 'reading the address of the database') : error
+  }
+}
+
+const readService = (broker: Broker, namespace: string, name: string): Promise<Service | undefined> =>
+  broker.settings.addresses === 'external'
+    ? broker.cluster.get(Service, { api: '/api/v1', namespace, plural: 'services' }, name)
+    : Promise.resolve(undefined)
+
+/** AppBindings name the in-cluster Service; its `url` differs from kind to kind and is not used. */
+function inside(record: InstanceRecord, binding: AppBinding): Reach {
+  const service = binding.spec.clientConfig.service
+  if (!service) throw new BrokerError('Unavailable', 'the AppBinding of the database names no Service')
+  const host = `${service.name}.${service.namespace ?? record.database.namespace}.svc`
+  const ca = binding.spec.clientConfig.caBundle
+  return {
+    host,
+    hosts: [host],
+    port: service.port,
+    database: record.info.resolved.database,
+    query: service.query,
+    caBundle: ca === undefined ? undefined : decode(ca),
+  }
+}
+
+/** @returns the address for applications, or why there is none yet */
+function applicationReach(
+  broker: Broker,
+  record: InstanceRecord,
+  binding: AppBinding,
+  service: Service | undefined,
+): Reach | string {
+  const reach = inside(record, binding)
+  if (broker.settings.addresses === 'cluster') return reach
+  const ingress = service?.status.loadBalancer.ingress[0]
+  const host = ingress?.ip ?? ingress?.hostname
+  return host === undefined ? 'its load balancer has no address yet' : { ...reach, host, hosts: [host] }
+}
+
+const decode = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8')

@@ -1,0 +1,69 @@
+/** Users that no record stands for: found by listing users first and records afterwards, and dropped. */
+import { ApiError, translate } from './api-error.ts'
+import { listBindingRecords, removeBindingRecord } from './binding-record.ts'
+import { age, type Broker } from './broker.ts'
+import { Unreachable, type Users } from './databases/database.ts'
+import { kindOf } from './databases/kinds.ts'
+import type { InstanceRecord } from './instance-record.ts'
+import type { Resource } from './object.ts'
+import { readInside } from './reach.ts'
+
+/**
+ * Also finishes removals that waited for the database and that nobody polls for any more.
+ *
+ * @param before users as listed before the records are: a user made later has its record already
+ */
+export async function sweep(
+  broker: Broker,
+  instanceId: string,
+  users: Users,
+  before: readonly string[],
+): Promise<void> {
+  if (before.length === 0) return
+  const { readable, unreadable } = await listBindingRecords(broker.cluster, broker.namespace, instanceId)
+  // Whose user an unreadable record stands for is not known: nobody is dropped then.
+  if (unreadable.length > 0) return
+  const known = new Set(readable.map((record) => record.info.user))
+  for (const name of before) if (!known.has(name)) await users.drop(name)
+  for (const record of readable) {
+    const { state, overtaken, since, user } = record.info
+    // Whoever was making an overtaken binding may still be about to make its user.
+    if (state !== 'deleting' || (overtaken && age(since) < broker.abandonedAfter)) continue
+    await users.drop(user)
+    await removeBindingRecord(broker.cluster, broker.namespace, record)
+  }
+}
+
+/**
+ * A resumed database is handed out only once the users that were unbound while it was stopped are gone.
+ *
+ * @returns what is still in the way, or undefined when nothing is
+ */
+export async function sweepAfterResume(
+  broker: Broker,
+  record: InstanceRecord,
+  database: Resource,
+): Promise<string | undefined> {
+  try {
+    const { readable } = await listBindingRecords(broker.cluster, broker.namespace, record.info.instanceId)
+    const doomed = readable.filter((one) => one.info.state === 'deleting')
+    if (doomed.length === 0) return undefined
+    const around = await readInside(broker, record)
+    if (around.state !== 'reachable') return 'users that were unbound meanwhile are about to be removed'
+    const { signal, deadline } = broker.cluster
+    const users = await kindOf(record.database.kind).connect({ ...around.admin, signal, deadline })
+    try {
+      for (const one of doomed) {
+        await users.drop(one.info.user)
+        await removeBindingRecord(broker.cluster, broker.namespace, one)
+      }
+    } finally {
+      await users.close()
+    }
+    return undefined
+  } catch (error) {
+    if (error instanceof Unreachable) return `database ${database.metadata.name}: ${error.message}`
+    if (error instanceof ApiError) throw translate(error, 'removing users that were unbound meanwhile')
+    throw error
+  }
+}
