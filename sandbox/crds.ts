@@ -1,0 +1,247 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as v from 'valibot'
+import { parse, parseAllDocuments } from 'yaml'
+import { ask, type Endpoint, granted } from './control-plane-request.ts'
+
+/** A kind that the API server now serves. */
+export interface InstalledKind {
+  kind: string
+  /** `<plural>.<group>` */
+  name: string
+  group: string
+  plural: string
+  /** The version in which objects are stored. */
+  version: string
+}
+
+const Schema = v.looseObject({
+  type: v.optional(v.string()),
+  enum: v.optional(v.array(v.unknown())),
+  required: v.optional(v.array(v.string())),
+  properties: v.optional(
+    v.record(
+      v.string(),
+      v.lazy((): v.GenericSchema<unknown, Schema> => Schema),
+    ),
+  ),
+})
+
+interface Schema {
+  type?: string | undefined
+  enum?: unknown[] | undefined
+  required?: string[] | undefined
+  properties?: Record<string, Schema> | undefined
+}
+
+const Crd = v.object({
+  apiVersion: v.literal('apiextensions.k8s.io/v1'),
+  kind: v.literal('CustomResourceDefinition'),
+  metadata: v.object({ name: v.string() }),
+  spec: v.looseObject({
+    group: v.string(),
+    names: v.looseObject({ kind: v.string(), plural: v.string() }),
+    versions: v.array(
+      v.looseObject({
+        name: v.string(),
+        served: v.boolean(),
+        storage: v.boolean(),
+        schema: v.object({ openAPIV3Schema: Schema }),
+      }),
+    ),
+  }),
+})
+type Crd = v.InferOutput<typeof Crd>
+
+const AnyManifest = v.object({ kind: v.string(), metadata: v.object({ name: v.string() }) })
+
+const CrdStatus = v.object({
+  status: v.optional(
+    v.object({
+      conditions: v.nullish(
+        v.array(v.object({ type: v.string(), status: v.string(), message: v.optional(v.string()) })),
+      ),
+    }),
+  ),
+})
+
+/** Kind of the catalog → its versions, as sandbox/crds/versions.yaml states them. */
+const Versions = v.record(
+  v.string(),
+  v.array(
+    v.strictObject({
+      name: v.string(),
+      version: v.string(),
+      distribution: v.optional(v.string()),
+      deprecated: v.optional(v.boolean()),
+      endOfLife: v.optional(v.boolean()),
+      updateConstraints: v.optional(
+        v.strictObject({
+          allowlist: v.optional(v.array(v.string())),
+          denylist: v.optional(v.array(v.string())),
+        }),
+      ),
+    }),
+  ),
+)
+
+const ownFolder = join(import.meta.dirname, 'crds')
+const versionsFile = join(ownFolder, 'versions.yaml')
+
+/** How long the API server may take to serve a new kind, in milliseconds. */
+const servedWithin = 60_000
+
+/**
+ * Makes the API server serve the kinds of KubeDB, and fills its catalog with the versions of
+ * sandbox/crds/versions.yaml. May be repeated: what is there is brought up to date.
+ *
+ * @param options.folder other CRDs to take in place of those in sandbox/crds, as *.json or *.yaml; by
+ *   default what KUBEDB_CRDS names. Only the kinds that sandbox/crds has are taken from it.
+ * @returns the kinds, all served
+ * @throws if a file is no CRD, if the folder lacks one, or with the API server's words if it refuses one
+ */
+export async function installCrds(
+  plane: Endpoint,
+  options: { folder?: string } = {},
+): Promise<InstalledKind[]> {
+  const own = await crdsIn(ownFolder)
+  const folder = options.folder ?? process.env.KUBEDB_CRDS
+  const crds = folder ? pick(await crdsIn(resolve(folder)), own, folder) : [...own.values()]
+  await Promise.all(crds.map((crd) => install(plane, crd)))
+  await seedVersions(plane, crds)
+  return crds.map((crd) => ({
+    kind: crd.spec.names.kind,
+    name: crd.metadata.name,
+    group: crd.spec.group,
+    plural: crd.spec.names.plural,
+    version: storedVersion(crd).name,
+  }))
+}
+
+/** The CRDs in a folder by name; a file may hold several, and other objects. */
+async function crdsIn(folder: string): Promise<Map<string, Crd>> {
+  const found = new Map<string, Crd>()
+  const files = (await readdir(folder)).filter((name) => /\.(json|ya?ml)$/.test(name))
+  for (const file of files.map((name) => join(folder, name)).filter((file) => file !== versionsFile)) {
+    const text = await readFile(file, 'utf8')
+    // The YAML parser would read JSON too, but takes seconds for the CRDs of KubeDB.
+    const documents = file.endsWith('.json')
+      ? [JSON.parse(text)]
+      : parseAllDocuments(text).map((document) => document.toJS({ maxAliasCount: -1 }))
+    for (const document of documents) {
+      const manifest = v.safeParse(AnyManifest, document)
+      if (!manifest.success || manifest.output.kind !== 'CustomResourceDefinition') continue
+      found.set(
+        manifest.output.metadata.name,
+        parsed(Crd, document, `${file}: ${manifest.output.metadata.name}`),
+      )
+    }
+  }
+  return found
+}
+
+function pick(crds: Map<string, Crd>, wanted: Map<string, Crd>, folder: string): Crd[] {
+  return [...wanted.keys()].map((name) => {
+    const crd = crds.get(name)
+    if (crd === undefined) {
+      throw new Error(
+        `The folder of CRDs ${folder} has no ${name}: it needs ${[...wanted.keys()].join(', ')}.`,
+      )
+    }
+    return crd
+  })
+}
+
+async function install(plane: Endpoint, crd: Crd): Promise<void> {
+  const { name } = crd.metadata
+  const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`
+  await apply(plane, path, crd)
+  const deadline = Date.now() + servedWithin
+  while (!(await isServed(plane, path, crd))) {
+    if (Date.now() > deadline) throw new Error(`${name} is not served after ${servedWithin / 1000} s.`)
+    await sleep(50)
+  }
+}
+
+async function isServed(plane: Endpoint, path: string, crd: Crd): Promise<boolean> {
+  const { status } = granted(CrdStatus, `GET ${path}`, await ask(plane, 'GET', path))
+  const refused = status?.conditions?.find(
+    ({ type, status }) => type === 'NamesAccepted' && status === 'False',
+  )
+  if (refused) throw new Error(`${crd.metadata.name} is refused: ${refused.message}`)
+  if (!status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True'))
+    return false
+  const served = crd.spec.versions.filter((version) => version.served)
+  const answers = await Promise.all(
+    served.map((version) => ask(plane, 'GET', `${collection(crd, version.name)}?limit=1`)),
+  )
+  return answers.every((answer) => answer.status === 200)
+}
+
+async function seedVersions(plane: Endpoint, crds: readonly Crd[]): Promise<void> {
+  const seeds = parsed(Versions, parse(await readFile(versionsFile, 'utf8')), versionsFile)
+  for (const [kind, versions] of Object.entries(seeds)) {
+    const crd = crds.find((candidate) => candidate.spec.names.kind === kind)
+    if (crd === undefined) throw new Error(`${versionsFile}: there is no CRD of kind ${kind} beside it.`)
+    const stored = storedVersion(crd)
+    const spec = stored.schema.openAPIV3Schema.properties?.spec ?? {}
+    await Promise.all(
+      versions.map(({ name, ...facts }) =>
+        apply(plane, `${collection(crd, stored.name)}/${name}`, {
+          apiVersion: `${crd.spec.group}/${stored.name}`,
+          kind,
+          metadata: { name },
+          spec: { ...placeholders(spec, facts.version), ...facts },
+        }),
+      ),
+    )
+  }
+}
+
+/** What a schema requires but the catalog's facts do not say, mostly images: nothing in the sandbox pulls them. */
+function placeholders(schema: Schema, version: string): Record<string, unknown> {
+  const properties = schema.properties ?? {}
+  return Object.fromEntries(
+    (schema.required ?? []).map((name) => [name, placeholder(properties[name] ?? {}, version)]),
+  )
+}
+
+function placeholder(schema: Schema, version: string): unknown {
+  switch (schema.type) {
+    case 'object':
+      return placeholders(schema, version)
+    case 'array':
+      return []
+    case 'boolean':
+      return false
+    case 'integer':
+    case 'number':
+      return 0
+    default:
+      return schema.enum?.[0] ?? `sandbox:${version}`
+  }
+}
+
+async function apply(plane: Endpoint, path: string, manifest: unknown): Promise<void> {
+  const query = 'fieldManager=sandbox&force=true&fieldValidation=Strict'
+  const answer = await ask(plane, 'PATCH', `${path}?${query}`, manifest, 'application/apply-patch+yaml')
+  granted(v.unknown(), `PATCH ${path}`, answer)
+}
+
+function collection(crd: Crd, version: string): string {
+  return `/apis/${crd.spec.group}/${version}/${crd.spec.names.plural}`
+}
+
+function storedVersion(crd: Crd): Crd['spec']['versions'][number] {
+  const stored = crd.spec.versions.find((version) => version.storage)
+  if (stored === undefined) throw new Error(`${crd.metadata.name} has no version with storage: true.`)
+  return stored
+}
+
+function parsed<T extends v.GenericSchema>(schema: T, value: unknown, source: string): v.InferOutput<T> {
+  const result = v.safeParse(schema, value)
+  if (result.success) return result.output
+  const issue = result.issues[0]
+  throw new Error(`${source}: ${v.getDotPath(issue) ?? 'the whole'}: ${issue.message}`)
+}

@@ -1,0 +1,51 @@
+/** What the operator asks of a database server on this machine, whatever its make. */
+
+/** One database to run. */
+export interface Instance {
+  /** `<namespace>/<name>` of the database: its data is kept under this name. */
+  readonly name: string
+  /** Identity of the disk. Data kept for another volume is thrown away before the start. */
+  readonly volume: string
+  /** The loopback address of its own on which the server listens, on the engine's usual ports. */
+  readonly address: string
+  /** The administrator, made at the first start; later starts make the password true again. */
+  readonly username: string
+  readonly password: string
+  /** The user's settings file, in the engine's own syntax; may be empty. */
+  readonly config: string
+}
+
+/** A server that accepts connections. */
+export interface Running {
+  /** Settles with the reason, in words, when the server is gone, asked for or not. */
+  readonly exited: Promise<string>
+  /** Connects as the administrator and asks something. Throws what a client would see. */
+  check(): Promise<void>
+  /** Changes the administrator's password inside the server. */
+  setPassword(password: string): Promise<void>
+  /**
+   * Replaces the user's settings without a restart.
+   * Answers `restart` when a setting takes effect only at the next start.
+   * Throws with the engine's words when it refuses the settings; the old ones then stay.
+   */
+  reload(config: string): Promise<'applied' | 'restart'>
+  /** Ends the server in good order and waits for it. The data stays. */
+  stop(): Promise<void>
+}
+
+/** A make of server. */
+export interface Engine {
+  /** The KubeDB kind it serves. */
+  readonly kind: string
+  /** `true`, or the sentence that says what to install. */
+  available(): Promise<true | string>
+  /**
+   * Starts a server and waits until it accepts connections.
+   * Throws with the engine's own words when it does not come up; nothing runs then.
+   */
+  start(instance: Instance): Promise<Running>
+  /** Forgets the data kept under a name. No server may be running on it. */
+  wipe(name: string): Promise<void>
+  /** The names under which data is kept, with the volume it belongs to. */
+  kept(): Promise<{ name: string; volume: string }[]>
+}

@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process'
+import type { Account } from './account.ts'
+
+/** A server process that ends when we end, however we end. */
+export interface GuardedProcess {
+  /** Settles with the exit in words once the process is gone. */
+  readonly exited: Promise<string>
+  /** Asks the process to end in good order (SIGINT) and waits for it. */
+  stop(): Promise<void>
+}
+
+export interface GuardedProcessOptions {
+  readonly account: Account | undefined
+  readonly folder: string
+  /** File descriptor that gets standard output and standard error. */
+  readonly log: number
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/**
+ * The shell holds the read end of a pipe from us. When we close it, or die by any signal, the read
+ * ends and the shell interrupts the server, and after ten seconds is less polite.
+ */
+const guard = `
+exec 3<&0
+"$@" 3<&- </dev/null &
+server=$!
+{ read -r _ <&3; kill -INT $server; sleep 10; kill -QUIT $server; } >/dev/null 2>&1 &
+watch=$!
+wait $server
+code=$?
+kill $watch >/dev/null 2>&1
+exit $code
+`
+
+/** Starts a program under the guard, in a session of its own so that Ctrl-C does not reach it. */
+export function startGuarded(
+  program: string,
+  parameters: readonly string[],
+  options: GuardedProcessOptions,
+): GuardedProcess {
+  const child = spawn('/bin/sh', ['-c', guard, 'guard', program, ...parameters], {
+    cwd: options.folder,
+    detached: true,
+    env: { ...options.environment },
+    stdio: ['pipe', options.log, options.log],
+    ...options.account,
+  })
+  const exited = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(`it could not be started: ${error.message}`))
+    child.once('exit', (code, signal) => resolve(signal ? `ended by ${signal}` : `exit code ${code}`))
+  })
+  // The pipe breaks when the shell is gone first; `exited` tells that story.
+  child.stdin?.on('error', () => undefined)
+  return {
+    exited,
+    async stop() {
+      child.stdin?.end()
+      await exited
+    },
+  }
+}

@@ -1,0 +1,346 @@
+import { execFile } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { chown, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { Client, DatabaseError } from 'pg'
+import * as v from 'valibot'
+import { equal } from '../../shared/json.ts'
+import { type Account, assertReachable, engineAccount } from './account.ts'
+import type { Engine, Instance, Running } from './engine.ts'
+import { startGuarded } from './guarded-process.ts'
+import { copyPostgresBinaries, findPostgresPackage, settle } from './postgres-binaries.ts'
+
+const run = promisify(execFile)
+
+/** PostgreSQL's port, on the address of each instance. */
+export const postgresPort = 5432
+
+const startSeconds = 30
+
+/** Small and fast: nobody's only copy of anything lives in a sandbox. `user.conf` comes last and wins. */
+const settings = `
+autovacuum_naptime = 5min
+datestyle = 'iso, mdy'
+fsync = off
+full_page_writes = off
+huge_pages = off
+io_method = sync
+jit = off
+log_line_prefix = '%m [%p] '
+max_connections = 100
+max_logical_replication_workers = 0
+max_wal_size = 256MB
+min_wal_size = 8MB
+password_encryption = scram-sha-256
+shared_buffers = 16MB
+timezone = 'UTC'
+include_if_exists = 'user.conf'
+`
+
+const access = `
+host all all 127.0.0.0/8 scram-sha-256
+host replication all 127.0.0.0/8 scram-sha-256
+`
+
+const kept = v.object({ name: v.string(), volume: v.string() })
+
+/** What is needed to run any of the programs. */
+interface Installation {
+  readonly account: Account | undefined
+  readonly programs: string
+  /** A freshly made data folder, copied for every new database: initdb takes longer. */
+  readonly template: string
+}
+
+/**
+ * PostgreSQL, a real server process per database, from the programs that the npm package ships.
+ * @param home Folder for programs and data; made when absent. When we are root it must be reachable
+ *   for the user `nobody`.
+ */
+export function postgresEngine(home: string): Engine {
+  const dataFolder = join(home, 'postgres')
+  const folderOf = (name: string) => join(dataFolder, name.replace('/', '_'))
+  let installation: Promise<Installation> | undefined
+  const install = () => {
+    installation ??= prepare(home, dataFolder)
+    // A failure (a full disk, say) is told once per call and tried anew at the next.
+    installation.catch(() => {
+      installation = undefined
+    })
+    return installation
+  }
+  return {
+    kind: 'Postgres',
+    async available() {
+      const found = findPostgresPackage()
+      return 'missing' in found ? found.missing : true
+    },
+    async start(instance) {
+      return startServer(await install(), folderOf(instance.name), instance)
+    },
+    async wipe(name) {
+      await rm(folderOf(name), { recursive: true, force: true })
+    },
+    async kept() {
+      const folders = await readdir(dataFolder).catch(() => [])
+      const marks = await Promise.all(folders.map((folder) => readMark(join(dataFolder, folder))))
+      return marks.filter((mark) => mark !== undefined)
+    },
+  }
+}
+
+async function prepare(home: string, dataFolder: string): Promise<Installation> {
+  const found = findPostgresPackage()
+  if ('missing' in found) throw new Error(found.missing)
+  const account = await engineAccount()
+  await mkdir(dataFolder, { recursive: true, mode: 0o755 })
+  if (account) {
+    await assertReachable(dataFolder)
+    await chown(home, account.uid, account.gid)
+    await chown(dataFolder, account.uid, account.gid)
+  }
+  const programs = await copyPostgresBinaries(found.folder, home, account)
+  const template = `${programs}-template`
+  if (!(await exists(template))) await makeTemplate(programs, template, home, account)
+  return { account, programs, template }
+}
+
+async function makeTemplate(
+  programs: string,
+  template: string,
+  home: string,
+  account: Account | undefined,
+): Promise<void> {
+  const draft = join(home, `.template-${randomUUID()}`)
+  const parameters = ['--pgdata', draft, '--username', 'postgres', '--auth', 'reject', '--encoding', 'UTF8']
+  const locale = ['--locale-provider', 'builtin', '--locale', 'C.UTF-8', '--wal-segsize', '1', '--no-sync']
+  await run(join(programs, 'bin', 'initdb'), [...parameters, ...locale], { cwd: home, ...account })
+  await writeFile(join(draft, 'postgresql.conf'), settings)
+  await writeFile(join(draft, 'pg_hba.conf'), access)
+  await settle(draft, template)
+}
+
+async function startServer(installation: Installation, folder: string, instance: Instance): Promise<Running> {
+  const data = join(folder, 'data')
+  if ((await readMark(folder))?.volume !== instance.volume) await makeData(installation, folder, instance)
+  await endOrphan(data)
+  try {
+    return await launch(installation, folder, instance)
+  } catch (error) {
+    if (!isWrongPassword(error)) throw error
+    // The Secret changed while the server was down: the Secret is right.
+    await setPasswordOffline(installation, data, instance.password)
+    return await launch(installation, folder, instance)
+  }
+}
+
+/** A copy of the template; marked with its volume last, so that a half-made copy is made again. */
+async function makeData(installation: Installation, folder: string, instance: Instance): Promise<void> {
+  const { account, template } = installation
+  await endOrphan(join(folder, 'data'))
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { mode: 0o755 })
+  if (account) await chown(folder, account.uid, account.gid)
+  await run('cp', ['-r', template, join(folder, 'data')], { ...account })
+  await setPasswordOffline(installation, join(folder, 'data'), instance.password)
+  const mark = { name: instance.name, volume: instance.volume }
+  await writeFile(join(folder, 'instance.json'), JSON.stringify(mark))
+}
+
+/** Single-user mode: no server, no network, no old password needed. */
+async function setPasswordOffline(
+  { account, programs }: Installation,
+  data: string,
+  password: string,
+): Promise<void> {
+  await writeConfig(account, data, '')
+  const running = run(join(programs, 'bin', 'postgres'), ['--single', '-D', data, 'postgres'], {
+    cwd: data,
+    ...account,
+  })
+  running.child.stdin?.end(`ALTER ROLE postgres PASSWORD ${quoted(password)}\n`)
+  const { stderr } = await running
+  const complaint = serverMessages(stderr)
+  if (complaint !== '') throw new Error(`PostgreSQL refused the password: ${complaint}`)
+}
+
+async function launch(
+  { account, programs }: Installation,
+  folder: string,
+  instance: Instance,
+): Promise<Running> {
+  const data = join(folder, 'data')
+  await writeConfig(account, data, instance.config)
+  const logFile = join(folder, 'server.log')
+  const log = await open(logFile, 'a', 0o644)
+  const { size } = await log.stat()
+  const server = startGuarded(
+    join(programs, 'bin', 'postgres'),
+    ['-D', data, '-h', instance.address, '-p', String(postgresPort), '-k', ''],
+    { account, folder, log: log.fd, environment: { LC_ALL: 'C.UTF-8' } },
+  )
+  await log.close()
+  let gone: string | undefined
+  server.exited.then((reason) => {
+    gone = reason
+  })
+  let password = instance.password
+  const ask = (query: string) => askOnce(instance.address, password, query)
+  const until = Date.now() + startSeconds * 1000
+  for (;;) {
+    try {
+      await ask('SELECT 1')
+      break
+    } catch (error) {
+      if (gone !== undefined) {
+        const words = serverMessages((await readFile(logFile, 'utf8')).slice(size))
+        throw new Error(`PostgreSQL did not start: ${words === '' ? gone : words}`)
+      }
+      if (isWrongPassword(error) || Date.now() > until) {
+        await server.stop()
+        throw error
+      }
+      await sleep(20)
+    }
+  }
+  return {
+    exited: server.exited,
+    async check() {
+      await ask('SELECT now()')
+    },
+    async setPassword(next) {
+      await ask(`ALTER ROLE postgres PASSWORD ${quoted(next)}`)
+      password = next
+    },
+    async reload(config) {
+      const before = await readFile(join(data, 'user.conf'), 'utf8')
+      await writeConfig(account, data, config)
+      const problems = v.parse(v.array(FileSetting), await ask(fileSettings))
+      // What may change only at a start is judged there, right or wrong.
+      const refused = problems.filter(({ context }) => context !== 'postmaster')
+      if (refused.length > 0) {
+        await writeConfig(account, data, before)
+        throw new Error(`PostgreSQL refuses user.conf: ${refused.map(describe).join('; ')}`)
+      }
+      const loaded = await ask('SELECT pg_conf_load_time()::text AS time')
+      await ask('SELECT pg_reload_conf()')
+      for (const end = Date.now() + 5000; Date.now() < end; await sleep(20))
+        if (!equal(await ask('SELECT pg_conf_load_time()::text AS time'), loaded)) break
+      const waiting = await ask('SELECT name FROM pg_settings WHERE pending_restart')
+      return problems.length + waiting.length > 0 ? 'restart' : 'applied'
+    },
+    stop: () => server.stop(),
+  }
+}
+
+/** The lines of user.conf that the running server would not take. */
+const fileSettings = `
+  SELECT f.name, f.sourceline, f.error, s.context
+  FROM pg_file_settings f LEFT JOIN pg_settings s ON s.name = f.name
+  WHERE f.error IS NOT NULL AND f.sourcefile LIKE '%/user.conf'`
+
+const FileSetting = v.object({
+  name: v.nullable(v.string()),
+  sourceline: v.nullable(v.number()),
+  error: v.string(),
+  context: v.nullable(v.string()),
+})
+
+function describe({ name, sourceline, error }: v.InferOutput<typeof FileSetting>): string {
+  return `line ${sourceline ?? '?'}${name === null ? '' : ` (${name})`}: ${error}`
+}
+
+/** One statement on a connection of its own: what a client of the database would meet. */
+async function askOnce(address: string, password: string, query: string): Promise<unknown[]> {
+  const client = new Client({
+    host: address,
+    port: postgresPort,
+    user: 'postgres',
+    password,
+    database: 'postgres',
+    connectionTimeoutMillis: 5000,
+    query_timeout: 10_000,
+  })
+  // A connection that breaks while idle must not end the process; the query tells.
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    return (await client.query(query)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+function isWrongPassword(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '28P01'
+}
+
+/** A string literal for SQL. Throws on what a line of single-user mode cannot carry. */
+function quoted(text: string): string {
+  if (/[\0\n\r]/.test(text)) throw new Error('the password must not contain line breaks')
+  return text.includes('\\') ? ` E'${text.replace(/[\\']/g, '$&$&')}'` : `'${text.replaceAll("'", "''")}'`
+}
+
+/** What went wrong, out of the server's log: without times, process ids and our folders. */
+function serverMessages(log: string): string {
+  return log
+    .split('\n')
+    .map((line) => /\b(LOG|ERROR|FATAL|PANIC):\s+(.*)$/.exec(line))
+    .filter((match) => match !== null)
+    .filter(
+      ([, level, text = '']) => level !== 'LOG' || /parameter|syntax error|could not|invalid/.test(text),
+    )
+    .map(([, , text = '']) => text.replace(/"\/[^"]*\/([^"/]+)"/g, '"$1"'))
+    .join('; ')
+}
+
+async function writeConfig(account: Account | undefined, data: string, config: string): Promise<void> {
+  const file = join(data, 'user.conf')
+  await writeFile(file, config.endsWith('\n') ? config : `${config}\n`)
+  if (account) await chown(file, account.uid, account.gid)
+}
+
+/**
+ * A sandbox that was killed may have left its server for some moments, and a machine that was
+ * switched off leaves a pid file behind that may now name a stranger.
+ */
+async function endOrphan(data: string): Promise<void> {
+  const file = join(data, 'postmaster.pid')
+  const content = await readFile(file, 'utf8').catch(() => '')
+  const pid = Number(content.split('\n')[0])
+  if (!Number.isInteger(pid) || pid <= 1) return
+  for (let waited = 0; await isServerOf(pid, data); waited += 50) {
+    if (waited === 0 || waited === 5000) signal(pid, waited === 0 ? 'SIGINT' : 'SIGQUIT')
+    if (waited > 10_000) throw new Error(`a PostgreSQL server (process ${pid}) still runs on ${data}: end it`)
+    await sleep(50)
+  }
+  await rm(file, { force: true })
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    // Gone since we looked: that was the aim.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
+}
+
+async function isServerOf(pid: number, data: string): Promise<boolean> {
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+  return command.split('\0').includes(data)
+}
+
+async function readMark(folder: string): Promise<v.InferOutput<typeof kept> | undefined> {
+  const text = await readFile(join(folder, 'instance.json'), 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : v.parse(kept, JSON.parse(text))
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,40 @@
+import { readFile } from 'node:fs/promises'
+import * as v from 'valibot'
+import { writeAtomically } from '../engines/loopback.ts'
+
+/** `names.json`: which loopback address stands for `<service>.<namespace>.svc`; functions resolve through it. */
+export interface NamesFile {
+  /** Replaces all names of one database. */
+  set(database: string, names: Readonly<Record<string, string>>): Promise<void>
+  /** Removes all names of one database. */
+  remove(database: string): Promise<void>
+}
+
+const content = v.record(v.string(), v.string())
+
+/** Starts an empty names file: the operator names every database again as it takes it up. */
+export async function openNamesFile(file: string): Promise<NamesFile> {
+  const names = new Map<string, Readonly<Record<string, string>>>()
+  let written = await readFile(file, 'utf8')
+    .then((text) => JSON.stringify(v.parse(content, JSON.parse(text))))
+    .catch(() => undefined)
+  let writing = Promise.resolve()
+  const save = () => {
+    const text = JSON.stringify(Object.assign({}, ...names.values()), null, 2)
+    if (text === written) return writing
+    written = text
+    writing = writing.then(() => writeAtomically(file, text))
+    return writing
+  }
+  if (written === undefined) await save()
+  return {
+    async set(database, entries) {
+      names.set(database, entries)
+      await save()
+    },
+    async remove(database) {
+      names.delete(database)
+      await save()
+    },
+  }
+}

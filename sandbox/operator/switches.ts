@@ -1,0 +1,45 @@
+import type { Kube } from './kube.ts'
+import { ConfigMap, resources } from './resources.ts'
+
+/** Name of the ConfigMap that makes the operator misbehave in its namespace; see README.md. */
+export const switchesName = 'sandbox-switches'
+
+/** Faults asked for in a namespace. */
+export interface Switches {
+  /** Why no pod ever starts. */
+  readonly neverReady: string | undefined
+  /** Milliseconds before each stage of provisioning and each step of an OpsRequest. */
+  readonly slow: number
+  /** Types of OpsRequests that fail. */
+  readonly failOps: readonly string[]
+  /** Types of OpsRequests that stay Progressing. */
+  readonly stallOps: readonly string[]
+  /** Types of OpsRequests that are Skipped. */
+  readonly skipOps: readonly string[]
+  /** What the webhook says to every new database. */
+  readonly refuse: string | undefined
+  /** The server is down. */
+  readonly notAccepting: boolean
+}
+
+/** Reads the switches of a namespace; without a ConfigMap all are off. */
+export async function readSwitches(kube: Kube, namespace: string): Promise<Switches> {
+  const found = await kube.get(ConfigMap, resources.configMaps, { namespace, name: switchesName })
+  const data = found?.data ?? {}
+  const text = (key: string) => data[key]?.trim() || undefined
+  const list = (key: string) =>
+    (text(key) ?? '')
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== '')
+  const slow = Number(text('slow') ?? 0)
+  return {
+    neverReady: text('never-ready'),
+    slow: Number.isFinite(slow) ? slow : 0,
+    failOps: list('fail-ops'),
+    stallOps: list('stall-ops'),
+    skipOps: list('skip-ops'),
+    refuse: text('refuse'),
+    notAccepting: text('not-accepting') !== undefined,
+  }
+}

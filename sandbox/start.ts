@@ -1,0 +1,154 @@
+/**
+ * `npm start`: the whole broker on this machine, with a real Kubernetes API and real databases.
+ *
+ *   PORT              8080 by default
+ *   BROKER_USERNAME   broker by default
+ *   BROKER_PASSWORD   generated and kept by default
+ *   --reset           forget all data of earlier runs
+ *   --cluster         run the functions against the cluster that KUBECONFIG names, which must have KubeDB
+ *
+ * Ctrl-C or SIGTERM ends everything; a second one does not wait.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, rm, statfs } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { writePrivateFile } from './atomic-file.ts'
+import { filesIn, type SandboxFiles } from './files.ts'
+import { instructions } from './instructions.ts'
+import { lock } from './lock.ts'
+import { type Sandbox, startSandbox } from './sandbox.ts'
+
+/** Bytes: programs, data of a few databases, and what building the control plane once needs. */
+const room = 500 * 2 ** 20
+
+/** Milliseconds that a start has to give up after a signal; what it began ends with the process. */
+const patience = 5_000
+
+const started = Date.now()
+
+function progress(line: string): void {
+  console.log(`${((Date.now() - started) / 1000).toFixed(1).padStart(6)} s  ${line}`)
+}
+
+interface Wishes {
+  port: number
+  username: string
+  password: string | undefined
+  reset: boolean
+  foreign: boolean
+}
+
+/** @throws with a sentence for people */
+function wishes(args: string[], env: NodeJS.ProcessEnv): Wishes {
+  const { values } = parseArgs({
+    args,
+    options: { reset: { type: 'boolean', default: false }, cluster: { type: 'boolean', default: false } },
+  })
+  const port = Number(env.PORT || 8080)
+  if (!Number.isInteger(port) || port < 1 || port > 65535) {
+    throw new Error(`PORT is ${env.PORT}: it must be a number from 1 to 65535.`)
+  }
+  const username = env.BROKER_USERNAME || 'broker'
+  if (username.includes(':')) throw new Error('BROKER_USERNAME must not contain a colon.')
+  return {
+    port,
+    username,
+    password: env.BROKER_PASSWORD || undefined,
+    reset: values.reset,
+    foreign: values.cluster,
+  }
+}
+
+/** @throws with a sentence for people when the machine cannot run a sandbox now */
+async function checkMachine(port: number, files: SandboxFiles): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      const why =
+        error.code === 'EADDRINUSE'
+          ? `Port ${port} is in use: end what uses it, or choose another, e.g. PORT=${port === 65535 ? 8080 : port + 1} npm start.`
+          : `Port ${port} cannot be used: ${error.message}.`
+      reject(new Error(why))
+    })
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve()))
+  })
+  const { bavail, bsize } = await statfs(files.directory)
+  if (bavail * bsize < room) {
+    throw new Error(
+      `${files.directory} has ${Math.floor((bavail * bsize) / 2 ** 20)} MiB left on its disk: the sandbox needs 500.`,
+    )
+  }
+}
+
+/** @returns the password of an earlier run, or a new one */
+async function keptPassword(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+    const password = randomBytes(18).toString('base64url')
+    await writePrivateFile(file, password)
+    return password
+  }
+}
+
+async function main(): Promise<void> {
+  const aborter = new AbortController()
+  let sandbox: Sandbox | undefined
+  let signals = 0
+  const end = async (code: number) => {
+    await sandbox?.stop()
+    process.exit(code)
+  }
+  const onSignal = () => {
+    signals += 1
+    if (signals > 1) process.exit(0)
+    console.log('\nEnding everything; once more to end it at once.')
+    aborter.abort()
+    if (sandbox) void end(0)
+    else setTimeout(() => process.exit(0), patience).unref()
+  }
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+
+  const { port, reset, foreign, ...wish } = wishes(process.argv.slice(2), process.env)
+  const files = filesIn(join(import.meta.dirname, '../.sandbox'))
+  await mkdir(files.directory, { recursive: true, mode: 0o700 })
+  await checkMachine(port, files)
+  await lock(files.directory)
+  if (reset) {
+    progress('Forgetting earlier data')
+    for (const folder of [files.directory, files.engines]) await rm(folder, { recursive: true, force: true })
+    await mkdir(files.directory, { mode: 0o700 })
+  }
+  sandbox = await startSandbox({
+    files,
+    port,
+    username: wish.username,
+    password: wish.password ?? (await keptPassword(files.password)),
+    foreign,
+    environment: process.env,
+    progress,
+    broken(reason) {
+      console.error(`The sandbox cannot go on: ${reason}`)
+      void end(1)
+    },
+    signal: aborter.signal,
+  })
+  if (aborter.signal.aborted) return end(0)
+  const lines = await instructions(sandbox)
+  progress('Ready')
+  console.log(lines)
+  console.log(
+    `  What operator and functions tell is in ${files.log}. Ctrl-C ends everything; the data stays.\n`,
+  )
+}
+
+try {
+  await main()
+} catch (error) {
+  const aborted = error instanceof Error && error.name === 'AbortError'
+  if (!aborted) console.error(error instanceof Error ? error.message : error)
+  process.exit(aborted ? 0 : 1)
+}
