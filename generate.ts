@@ -1,0 +1,59 @@
+/**
+ * Writes the committed files that follow from others: roles, tables in the docs, the rendered catalog.
+ *
+ * Usage: `node generate.ts` writes them; `node generate.ts --check` only compares, names each one that is stale and
+ * exits with 1.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { configurationPage } from './generate/configuration-page.ts'
+import type { Files } from './generate/manifest.ts'
+import { rbacFiles } from './generate/rbac.ts'
+import { routesPage } from './generate/routes-page.ts'
+import { variables } from './shared/config.ts'
+import { kinds } from './shared/kubedb/databases/kinds.ts'
+import { renderCatalog } from './shared/osb/catalog-yaml.ts'
+
+/** @returns every derived file of the checkout as it should be */
+export async function derivedFiles(root: string): Promise<Files> {
+  const catalog = await readFile(join(root, 'knative/catalog.yaml'), 'utf8')
+  return {
+    ...rbacFiles([...kinds.values()]),
+    'knative/catalog.json': renderCatalog(catalog, kinds),
+    'docs/routes.md': routesPage(),
+    'docs/configuration.md': configurationPage(variables()),
+  }
+}
+
+/** @returns the paths of those files that are not as they should be, or not there */
+export async function staleFiles(root: string): Promise<string[]> {
+  const stale = await Promise.all(
+    Object.entries(await derivedFiles(root)).map(async ([path, content]) =>
+      (await textOf(join(root, path))) === content ? [] : [path],
+    ),
+  )
+  return stale.flat()
+}
+
+async function textOf(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+if (import.meta.main) {
+  const root = import.meta.dirname
+  if (process.argv.includes('--check')) {
+    const stale = await staleFiles(root)
+    for (const path of stale) console.error(`${path} is out of date: run \`npm run generate\``)
+    process.exitCode = stale.length > 0 ? 1 : 0
+  } else {
+    for (const [path, content] of Object.entries(await derivedFiles(root))) {
+      await mkdir(dirname(join(root, path)), { recursive: true })
+      await writeFile(join(root, path), content)
+    }
+  }
+}

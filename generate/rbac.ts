@@ -1,0 +1,36 @@
+import { type Files, type Manifest, yaml } from './manifest.ts'
+import { brokerRoles, databaseRoles, type KindResources, type Namespaces, serviceAccounts } from './roles.ts'
+
+/** Where the shipped manifests put the broker and its databases. */
+export const defaultNamespaces: Namespaces = { broker: 'kubedb-service-broker', databases: 'databases' }
+
+/** @returns the manifests in knative/ that say who may do what, in the order in which they are applied */
+export function rbacFiles(kinds: readonly KindResources[], namespaces = defaultNamespaces): Files {
+  return {
+    'knative/100-namespaces.yaml': yaml("The broker's namespace, and the one its databases go into.", [
+      namespace(namespaces.broker),
+      namespace(namespaces.databases),
+    ]),
+    'knative/200-service-accounts.yaml': yaml(
+      'One ServiceAccount for each function.',
+      serviceAccounts(namespaces),
+    ),
+    'knative/210-broker-roles.yaml': yaml(
+      "What each function may do with the broker's records.",
+      brokerRoles(namespaces),
+    ),
+    'knative/220-database-roles.yaml': yaml(
+      'What each function may do where databases are. For databases in more namespaces, apply it in each.',
+      databaseRoles(namespaces, kinds),
+    ),
+  }
+}
+
+/** @returns a Namespace labelled as part of the broker */
+export function namespace(name: string): Manifest {
+  return {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name, labels: { 'app.kubernetes.io/part-of': 'kubedb-service-broker' } },
+  }
+}

@@ -1,0 +1,111 @@
+/** What each function may do in the cluster: ServiceAccounts, Roles and RoleBindings from the route map. */
+import { type Permissions, type Route, routes, type Target } from '../shared/routes.ts'
+import type { Manifest } from './manifest.ts'
+
+/** Where the objects of the two sides live. They must differ: databases never go into the broker's namespace. */
+export interface Namespaces {
+  broker: string
+  databases: string
+}
+
+/** What a KubeDB kind adds to the roles. */
+export interface KindResources {
+  plural: string
+  opsPlural: string
+}
+
+export interface ServiceAccount extends Manifest {
+  automountServiceAccountToken?: false
+}
+
+export interface Role extends Manifest {
+  rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[]
+}
+
+export interface RoleBinding extends Manifest {
+  roleRef: { apiGroup: string; kind: 'Role'; name: string }
+  subjects: { kind: 'ServiceAccount'; name: string; namespace: string }[]
+}
+
+/** `osb-<function>`: its ServiceAccount, Roles, RoleBindings and Knative Service. */
+export function nameOf(route: Pick<Route, 'function'>): string {
+  return `osb-${route.function}`
+}
+
+/** @returns a ServiceAccount for each function; one that may do nothing gets no token either */
+export function serviceAccounts({ broker }: Pick<Namespaces, 'broker'>): ServiceAccount[] {
+  return routes.map((route) => ({
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: metadata(route, broker),
+    ...(Object.keys(route.permissions).length === 0 && { automountServiceAccountToken: false }),
+  }))
+}
+
+/** @returns Role and RoleBinding of every function in the broker's own namespace: the records */
+export function brokerRoles({ broker }: Pick<Namespaces, 'broker'>): (Role | RoleBinding)[] {
+  const records = [
+    { group: 'appcatalog.appscode.com', resources: ['appbindings'], target: 'records' as const },
+  ]
+  return routes.flatMap((route) => grant(route, broker, broker, rules(route.permissions, records)))
+}
+
+/** @returns Role and RoleBinding of every function in a namespace of databases: everything else */
+export function databaseRoles(
+  { broker, databases }: Namespaces,
+  kinds: readonly KindResources[],
+): (Role | RoleBinding)[] {
+  const resources: Resources[] = [
+    { target: 'databases', group: 'kubedb.com', resources: kinds.map((kind) => kind.plural) },
+    { target: 'opsRequests', group: 'ops.kubedb.com', resources: kinds.map((kind) => kind.opsPlural) },
+    { target: 'appBindings', group: 'appcatalog.appscode.com', resources: ['appbindings'] },
+    { target: 'secrets', group: '', resources: ['secrets'] },
+    { target: 'services', group: '', resources: ['services'] },
+    { target: 'pods', group: '', resources: ['pods'] },
+    { target: 'persistentVolumeClaims', group: '', resources: ['persistentvolumeclaims'] },
+    { target: 'events', group: '', resources: ['events'] },
+  ]
+  return routes.flatMap((route) => grant(route, databases, broker, rules(route.permissions, resources)))
+}
+
+interface Resources {
+  target: Target
+  group: string
+  resources: string[]
+}
+
+function rules(permissions: Permissions, known: readonly Resources[]): Role['rules'] {
+  return known.flatMap(({ target, group, resources }) => {
+    const verbs = permissions[target]
+    return verbs ? [{ apiGroups: [group], resources, verbs: [...verbs] }] : []
+  })
+}
+
+function grant(
+  route: Route,
+  namespace: string,
+  accountNamespace: string,
+  rules: Role['rules'],
+): (Role | RoleBinding)[] {
+  if (rules.length === 0) return []
+  const name = nameOf(route)
+  return [
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'Role',
+      metadata: metadata(route, namespace),
+      rules,
+    },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'RoleBinding',
+      metadata: metadata(route, namespace),
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
+      subjects: [{ kind: 'ServiceAccount', name, namespace: accountNamespace }],
+    },
+  ]
+}
+
+function metadata(route: Route, namespace: string) {
+  return { name: nameOf(route), namespace, labels: { 'app.kubernetes.io/part-of': 'kubedb-service-broker' } }
+}

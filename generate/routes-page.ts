@@ -1,0 +1,40 @@
+import { routes } from '../shared/routes.ts'
+import { pathPattern } from './path-pattern.ts'
+import { table } from './table.ts'
+
+const introduction = `# The route map
+
+One function serves one operation of Open Service Broker 2.17 and runs under a ServiceAccount \`osb-<function>\` of its
+own. This page is generated from \`shared/routes.ts\` by \`npm run generate\`, as are the functions' guards, the gateways'
+routes and the roles.
+`
+
+/** @returns docs/routes.md */
+export function routesPage(): string {
+  const operations = routes.map((route) => [
+    route.operation,
+    route.method,
+    `\`${route.path}\``,
+    `\`${route.function}\``,
+  ])
+  const patterns = [...new Set(routes.map((route) => route.path))].map((path) => {
+    const { type, value } = pathPattern(path)
+    return [`\`${path}\``, type, `\`${value}\``]
+  })
+  const permissions = routes.map((route) => [
+    `\`${route.function}\``,
+    Object.entries(route.permissions)
+      .map(([target, verbs]) => `${target}: ${verbs.join(', ')}`)
+      .join('; ') || 'nothing',
+  ])
+  return [
+    introduction,
+    table(['Operation', 'Method', 'Path', 'Function'], operations),
+    '\n## How gateways match the paths\n',
+    table(['Path', 'Match', 'Value'], patterns),
+    '\n## What each function may do in the cluster\n',
+    '`records` are the AppBindings in the namespace of the broker; everything else is in the namespaces of databases.\n',
+    table(['Function', 'Permissions'], permissions),
+    '',
+  ].join('\n')
+}

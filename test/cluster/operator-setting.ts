@@ -1,0 +1,275 @@
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
+import * as v from 'valibot'
+import { startControlPlane } from '../../sandbox/control-plane.ts'
+import { installCrds } from '../../sandbox/crds.ts'
+import { Kube, KubeError, type Resource } from '../../sandbox/operator/kube.ts'
+import { startOperator } from '../../sandbox/operator/operator.ts'
+import {
+  Named,
+  Postgres,
+  PostgresOpsRequest,
+  resources,
+  Secret,
+  Service,
+} from '../../sandbox/operator/resources.ts'
+
+/** A cluster with the operator, for one test file. */
+export interface Setting {
+  readonly folder: string
+  readonly kube: Kube
+  /** What the operator said. */
+  readonly lines: string[]
+  /** Ends the operator, keeps the cluster. */
+  stopOperator(): Promise<void>
+  startOperator(): Promise<void>
+  /** Ends and starts the API server on its data, at the same address. */
+  restartControlPlane(): Promise<void>
+  end(): Promise<void>
+}
+
+export async function startSetting(progress: (line: string) => void): Promise<Setting> {
+  const folder = await mkdtemp(join(tmpdir(), 'operator-'))
+  // The engines run as nobody when the tests run as root.
+  await chmod(folder, 0o755)
+  const directory = join(folder, 'control-plane')
+  let plane = await startControlPlane({ directory, progress })
+  await installCrds(plane)
+  const kube = await Kube.fromFile(plane.kubeconfigFile)
+  const lines: string[] = []
+  let operator: Awaited<ReturnType<typeof startOperator>> | undefined
+  const setting: Setting = {
+    folder,
+    kube,
+    lines,
+    async startOperator() {
+      operator = await startOperator({
+        ...plane,
+        engineHome: join(folder, 'engines'),
+        stateDirectory: join(folder, 'state'),
+        log: (line) => lines.push(line),
+      })
+    },
+    async stopOperator() {
+      await operator?.stop()
+      operator = undefined
+    },
+    async restartControlPlane() {
+      const apiPort = Number(new URL(plane.url).port)
+      await plane.stop()
+      plane = await startControlPlane({ directory, progress, apiPort })
+    },
+    async end() {
+      await setting.stopOperator()
+      kube.close()
+      await plane.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+  await setting.startOperator()
+  return setting
+}
+
+const namespaces: Resource = { api: 'api/v1', plural: 'namespaces' }
+
+export async function createNamespace(kube: Kube, name: string): Promise<string> {
+  await kube.create(namespaces, { metadata: { name } })
+  return name
+}
+
+export async function deleteNamespace(kube: Kube, name: string): Promise<void> {
+  await kube.delete(namespaces, { name })
+}
+
+/** A durable Postgres of 1 Gi, WipeOut. */
+export function postgresManifest(namespace: string, name: string, spec: object = {}) {
+  return {
+    apiVersion: 'kubedb.com/v1',
+    kind: 'Postgres',
+    metadata: { namespace, name },
+    spec: {
+      version: '17.5',
+      storageType: 'Durable',
+      storage: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+      deletionPolicy: 'WipeOut',
+      ...spec,
+    },
+  }
+}
+
+export function opsManifest(
+  namespace: string,
+  name: string,
+  database: string,
+  type: string,
+  spec: object = {},
+) {
+  return {
+    apiVersion: 'ops.kubedb.com/v1alpha1',
+    kind: 'PostgresOpsRequest',
+    metadata: { namespace, name },
+    spec: { databaseRef: { name: database }, type, ...spec },
+  }
+}
+
+/** Asks until there is an answer; throws what was awaited when there is none in time. */
+export async function until<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false>,
+  seconds = 60,
+): Promise<T> {
+  const end = Date.now() + seconds * 1000
+  for (;;) {
+    const answer = await probe()
+    if (answer !== undefined && answer !== false) return answer
+    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`)
+    await sleep(100)
+  }
+}
+
+export function findPostgres(kube: Kube, namespace: string, name: string) {
+  return kube.get(Postgres, resources.postgreses, { namespace, name })
+}
+
+export async function untilPhase(
+  kube: Kube,
+  namespace: string,
+  name: string,
+  phase: string,
+): Promise<Postgres> {
+  let seen: Postgres | undefined
+  try {
+    return await until(`phase ${phase} of ${name}`, async () => {
+      seen = await findPostgres(kube, namespace, name)
+      return seen?.status.phase === phase && seen
+    })
+  } catch (error) {
+    throw new Error(`phase is ${seen?.status.phase}, conditions ${JSON.stringify(seen?.status.conditions)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** Creates a database and waits until it is Ready. */
+export async function createReady(
+  kube: Kube,
+  namespace: string,
+  name: string,
+  spec: object = {},
+): Promise<Postgres> {
+  await kube.create(resources.postgreses, postgresManifest(namespace, name, spec))
+  return untilPhase(kube, namespace, name, 'Ready')
+}
+
+export async function untilOpsPhase(
+  kube: Kube,
+  namespace: string,
+  name: string,
+  phase: string,
+): Promise<PostgresOpsRequest> {
+  let seen: PostgresOpsRequest | undefined
+  try {
+    return await until(`phase ${phase} of ${name}`, async () => {
+      seen = await kube.get(PostgresOpsRequest, resources.postgresOpsRequests, { namespace, name })
+      return seen?.status.phase === phase && seen
+    })
+  } catch (error) {
+    throw new Error(`phase is ${seen?.status.phase}, conditions ${JSON.stringify(seen?.status.conditions)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** Creates an OpsRequest and waits until it ends, expecting success. */
+export async function succeedOps(
+  kube: Kube,
+  namespace: string,
+  name: string,
+  database: string,
+  type: string,
+  spec: object = {},
+): Promise<PostgresOpsRequest> {
+  await kube.create(resources.postgresOpsRequests, opsManifest(namespace, name, database, type, spec))
+  return untilOpsPhase(kube, namespace, name, 'Successful')
+}
+
+/** Names of all objects of a database. */
+export async function offshootNames(
+  kube: Kube,
+  resource: Resource,
+  namespace: string,
+  database: string,
+): Promise<string[]> {
+  const labelSelector = `app.kubernetes.io/instance=${database}`
+  const { items } = await kube.list(Named, resource, { namespace, labelSelector })
+  return items.map(({ metadata }) => metadata.name)
+}
+
+export async function authOf(
+  kube: Kube,
+  namespace: string,
+  database: string,
+): Promise<Record<string, string>> {
+  const secret = await kube.get(Secret, resources.secrets, { namespace, name: `${database}-auth` })
+  if (!secret) throw new Error(`no Secret ${database}-auth`)
+  return secret.data ?? {}
+}
+
+/** The address that functions would resolve for a Service. */
+export async function addressOf(setting: Setting, namespace: string, service: string): Promise<string> {
+  const names = v.parse(
+    v.record(v.string(), v.string()),
+    JSON.parse(await readFile(join(setting.folder, 'state', 'names.json'), 'utf8')),
+  )
+  const address = names[`${service}.${namespace}.svc`]
+  if (address === undefined) throw new Error(`names.json has no ${service}.${namespace}.svc`)
+  return address
+}
+
+/** Runs a statement as the administrator, with the password of the Secret, at the Service's address. */
+export async function sql(
+  setting: Setting,
+  namespace: string,
+  database: string,
+  statement: string,
+  password?: string,
+): Promise<Record<string, unknown>[]> {
+  const client = new Client({
+    host: await addressOf(setting, namespace, database),
+    user: 'postgres',
+    password: password ?? (await authOf(setting.kube, namespace, database)).password,
+    database: 'postgres',
+  })
+  await client.connect()
+  try {
+    const { rows } = await client.query<Record<string, unknown>>(statement)
+    return rows
+  } finally {
+    await client.end()
+  }
+}
+
+export async function setSwitches(
+  kube: Kube,
+  namespace: string,
+  data: Record<string, string>,
+): Promise<void> {
+  await kube.delete(resources.configMaps, { namespace, name: 'sandbox-switches' })
+  await kube.create(resources.configMaps, { metadata: { namespace, name: 'sandbox-switches' }, data })
+}
+
+/** Status and message of the refusal that a call is expected to meet. */
+export async function refusalOf(call: Promise<unknown>): Promise<{ status: number; message: string }> {
+  try {
+    await call
+  } catch (error) {
+    if (error instanceof KubeError) return { status: error.status, message: error.message }
+    throw error
+  }
+  throw new Error('the call was not refused')
+}
+
+export { Named, Postgres, PostgresOpsRequest, resources, Secret, Service }

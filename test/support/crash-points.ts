@@ -1,0 +1,86 @@
+/** Every place in an operation at which its function can die. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FunctionName } from '../../shared/routes.ts'
+import { type Call, shapeOf } from './fault-call.ts'
+import type { FaultLane } from './fault-lane.ts'
+
+/** Before a call leaves the function, or after its answer came but before the function learns of it. */
+export interface CrashPoint {
+  when: 'before' | 'after'
+  /** of the call; the n-th of this shape */
+  shape: string
+  nth: number
+  /** whether anything had been changed by then, so that a crash there leaves something behind */
+  leaves: boolean
+}
+
+export const nameOfPoint = ({ when, shape, nth }: CrashPoint): string =>
+  `${when} ${shape}${nth === 1 ? '' : ` (${nth})`}`
+
+/** The end of sessions is asked for until there are none: how often differs from run to run. */
+const repeated = /pg_terminate_backend/
+
+const reads = (call: Call): boolean =>
+  call.to === 'api'
+    ? call.verb === 'GET' || call.target.includes('dryRun=All')
+    : call.verb === 'CONNECT' || /^\s*SELECT/.test(call.target)
+
+/**
+ * @param calls of an operation that was left alone
+ * @returns its crash points in their order. Reads repeated by polls count once. On an engine's connection nothing
+ *   happens between an answer and the next statement, so there only the points after are told
+ */
+export function crashPoints(calls: readonly Call[]): CrashPoint[] {
+  const seen = new Map<string, number>()
+  let written = false
+  return calls.flatMap((call) => {
+    const shape = shapeOf(call)
+    const nth = (seen.get(shape) ?? 0) + 1
+    seen.set(shape, nth)
+    const before: CrashPoint = { when: 'before', shape, nth, leaves: written }
+    written ||= !reads(call)
+    const after: CrashPoint = { when: 'after', shape, nth, leaves: written }
+    if (nth > 1 && (reads(call) || repeated.test(shape))) return []
+    return call.to === 'engine' && call.verb !== 'CONNECT' ? [after] : [before, after]
+  })
+}
+
+/**
+ * Kills the function at the point.
+ *
+ * @param act sends requests until one is answered with 5xx
+ * @throws when the point was not met: then the operation is not what it was when its calls were recorded
+ */
+export async function crashAt(
+  lane: FaultLane,
+  name: FunctionName,
+  point: CrashPoint,
+  act: () => Promise<unknown>,
+): Promise<void> {
+  const numbers = new WeakMap<Call, number>()
+  let seen = 0
+  let met = false
+  const concerns = (call: Call) =>
+    (call.to === 'engine' || call.account === `osb-${name}`) && shapeOf(call) === point.shape
+  const die = (call: Call, when: CrashPoint['when']) => {
+    if (met || when !== point.when || numbers.get(call) !== point.nth) return undefined
+    met = true
+    lane.kill(name)
+    return 'hang' as const
+  }
+  lane.interfere({
+    before(call) {
+      if (concerns(call)) numbers.set(call, ++seen)
+      return die(call, 'before')
+    },
+    after: (call) => die(call, 'after'),
+  })
+  try {
+    await act()
+  } finally {
+    lane.calm()
+  }
+  if (!met) throw new Error(`${name} never came to the point ${nameOfPoint(point)}`)
+  // What was on its way when the function died still arrives.
+  await delay(30)
+}

@@ -1,0 +1,113 @@
+/**
+ * Functions whose every outbound call passes a fault proxy, for one test:
+ *
+ *     const lane = await openFaultLane(t, { cluster })
+ *     lane.interfere({ before: (call) => (shapeOf(call) === 'PUT appbindings/osb-i' ? 'reset' : undefined) })
+ *     await lane.platform.provision(id)
+ *     lane.calm()
+ *
+ * Several lanes may share one cluster: each has functions and proxies of its own.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ExecutionContext } from 'ava'
+import { databaseName } from '../../shared/kubedb/names.ts'
+import type { FunctionName } from '../../shared/routes.ts'
+import { openBroker, type TestBroker } from './broker.ts'
+import type { TestCluster } from './cluster.ts'
+import { startEngineFaultProxy } from './engine-fault-proxy.ts'
+import type { Call, Interference } from './fault-call.ts'
+import { startFaultProxy } from './fault-proxy.ts'
+import { type Inventory, inventoryOf } from './inventory.ts'
+import { type Platform, platformOf } from './platform.ts'
+
+/** Short, so that what waits for a dead function does not wait long. */
+export const times = { requestBudget: 5, abandonedAfter: 7 }
+
+export interface FaultLaneOptions {
+  cluster: TestCluster
+  /** more environment variables of the functions */
+  environment?: Readonly<Record<string, string>>
+}
+
+export interface FaultLane {
+  cluster: TestCluster
+  broker: TestBroker
+  platform: Platform
+  /** Does this to all calls from now on. */
+  interfere(interference: Interference): void
+  /** Lets all calls through again. */
+  calm(): void
+  /** @returns the calls that were made while `act` ran, in the order of arrival */
+  callsOf(act: () => Promise<unknown>): Promise<Call[]>
+  /** Ends the function's process as the kernel does, without a last word; nothing if none runs. */
+  kill(name: FunctionName): void
+  /** Leads the functions to the instance's engine through the proxy; once it has a Service. */
+  cover(instanceId: string): Promise<void>
+  inventory(instanceId: string): Promise<Inventory>
+}
+
+/** @returns a lane that ends with the test */
+export async function openFaultLane(t: ExecutionContext, options: FaultLaneOptions): Promise<FaultLane> {
+  const { cluster } = options
+  const directory = await mkdtemp(join(tmpdir(), 'fault-lane-'))
+  const api = await startFaultProxy({
+    upstream: cluster.url,
+    caFile: cluster.caFile,
+    // The control plane's certificate is its own authority; the key lies beside it.
+    certificateFile: cluster.caFile,
+    keyFile: cluster.caFile.replace(/\.crt$/, '.key'),
+  })
+  const engine = await startEngineFaultProxy({ operatorNames: cluster.names, directory })
+  t.teardown(async () => {
+    await Promise.all([api.stop(), engine.stop()])
+    await rm(directory, { recursive: true, force: true })
+  })
+  const broker = await openBroker(t, {
+    cluster,
+    apiServer: { host: '127.0.0.1', port: api.port, ca: cluster.ca },
+    environment: {
+      SANDBOX_NAMES: engine.namesFile,
+      REQUEST_BUDGET: String(times.requestBudget),
+      ABANDONED_AFTER: String(times.abandonedAfter),
+      ...options.environment,
+    },
+  })
+  const interfere = (interference: Interference) => {
+    api.interference = interference
+    engine.interference = interference
+  }
+  return {
+    cluster,
+    broker,
+    platform: platformOf(broker),
+    interfere,
+    calm: () => interfere({}),
+    async callsOf(act) {
+      const calls: Call[] = []
+      interfere({
+        before(call) {
+          calls.push(call)
+          return undefined
+        },
+      })
+      try {
+        await act()
+      } finally {
+        interfere({})
+      }
+      return calls
+    },
+    kill(name) {
+      const pid = broker.gateway.pid(name)
+      if (pid !== undefined) process.kill(pid, 'SIGKILL')
+    },
+    cover: (instanceId) => engine.cover(serviceOf(cluster, instanceId)),
+    inventory: (instanceId) => inventoryOf(cluster, instanceId),
+  }
+}
+
+function serviceOf(cluster: TestCluster, instanceId: string): string {
+  return `${databaseName(instanceId, 40)}.${cluster.namespaces.databases}.svc`
+}

@@ -1,0 +1,89 @@
+/** What a platform does with a broker: requests of the plan `small` of PostgreSQL, and polls to their end. */
+import { randomUUID } from 'node:crypto'
+import type { JsonObject } from '../../shared/json.ts'
+import { bindingPath, instancePath, type OsbAnswer, type TestBroker } from './broker.ts'
+import { at, objectIn } from './cluster.ts'
+
+export const serviceId = '2010d83f-d908-4d9f-879c-ce8f5f527f2a'
+/** one server with a disk; cpu, memory, storage and suspended may change */
+export const planId = '252027a9-3bde-4afa-a251-4457ef08594e'
+
+const ids = `service_id=${serviceId}&plan_id=${planId}`
+const later = 'accepts_incomplete=true'
+
+export interface Platform {
+  provision(instanceId: string, parameters?: JsonObject): Promise<OsbAnswer>
+  update(instanceId: string, parameters: JsonObject): Promise<OsbAnswer>
+  deprovision(instanceId: string): Promise<OsbAnswer>
+  fetch(instanceId: string): Promise<OsbAnswer>
+  bind(instanceId: string, bindingId: string, options?: BindOptions): Promise<OsbAnswer>
+  unbind(instanceId: string, bindingId: string, options?: { asynchronous?: boolean }): Promise<OsbAnswer>
+  fetchBinding(instanceId: string, bindingId: string): Promise<OsbAnswer>
+  /** Asks once for the latest operation, or the one of an answer 202. */
+  poll(instanceId: string, begun?: OsbAnswer): Promise<OsbAnswer>
+  pollBinding(instanceId: string, bindingId: string, begun?: OsbAnswer): Promise<OsbAnswer>
+  /** @returns the answer itself, or after 202 the end of its operation: 410, or `state` succeeded or failed */
+  settle(instanceId: string, begun: OsbAnswer): Promise<OsbAnswer>
+  settleBinding(instanceId: string, bindingId: string, begun: OsbAnswer): Promise<OsbAnswer>
+  /** @returns the id of a new instance that is ready */
+  instance(parameters?: JsonObject): Promise<string>
+}
+
+export interface BindOptions {
+  asynchronous?: boolean
+  parameters?: JsonObject
+}
+
+export function platformOf(broker: TestBroker): Platform {
+  const settle = (path: string, begun: OsbAnswer): Promise<OsbAnswer> =>
+    begun.status === 202 ? broker.poll(path, tokenIn(begun), { query: ids }) : Promise.resolve(begun)
+  const poll = (path: string, begun: OsbAnswer | undefined): Promise<OsbAnswer> => {
+    const token = begun && tokenIn(begun)
+    const query = token === undefined ? ids : `${ids}&operation=${encodeURIComponent(token)}`
+    return broker.get(`${path}/last_operation`, { query })
+  }
+  const self: Platform = {
+    provision: (instanceId, parameters = {}) =>
+      broker.put(
+        instancePath(instanceId),
+        { service_id: serviceId, plan_id: planId, organization_guid: 'org', space_guid: 'space', parameters },
+        { query: later },
+      ),
+    update: (instanceId, parameters) =>
+      broker.patch(instancePath(instanceId), { service_id: serviceId, parameters }, { query: later }),
+    deprovision: (instanceId) => broker.delete(instancePath(instanceId), { query: `${ids}&${later}` }),
+    fetch: (instanceId) => broker.get(instancePath(instanceId)),
+    bind: (instanceId, bindingId, { asynchronous = true, parameters } = {}) =>
+      broker.put(
+        bindingPath(instanceId, bindingId),
+        { service_id: serviceId, plan_id: planId, ...(parameters && { parameters }) },
+        asynchronous ? { query: later } : {},
+      ),
+    unbind: (instanceId, bindingId, { asynchronous = true } = {}) =>
+      broker.delete(bindingPath(instanceId, bindingId), { query: asynchronous ? `${ids}&${later}` : ids }),
+    fetchBinding: (instanceId, bindingId) => broker.get(bindingPath(instanceId, bindingId)),
+    poll: (instanceId, begun) => poll(instancePath(instanceId), begun),
+    pollBinding: (instanceId, bindingId, begun) => poll(bindingPath(instanceId, bindingId), begun),
+    settle: (instanceId, begun) => settle(instancePath(instanceId), begun),
+    settleBinding: (instanceId, bindingId, begun) => settle(bindingPath(instanceId, bindingId), begun),
+    async instance(parameters) {
+      const instanceId = randomUUID()
+      const end = await self.settle(instanceId, await self.provision(instanceId, parameters))
+      if (end.body.state !== 'succeeded') throw new Error(`no instance: ${end.status} ${end.text}`)
+      return instanceId
+    },
+  }
+  return self
+}
+
+function tokenIn(answer: OsbAnswer): string | undefined {
+  const operation = at(answer.body, 'operation')
+  return typeof operation === 'string' ? operation : undefined
+}
+
+/** @returns the credentials of an answer to a bind or fetch */
+export function credentialsIn(answer: OsbAnswer): JsonObject {
+  const found = at(answer.body, 'credentials')
+  if (found === undefined) throw new Error(`no credentials in ${answer.status} ${answer.text}`)
+  return objectIn(JSON.stringify(found))
+}
