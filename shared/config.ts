@@ -1,6 +1,7 @@
 /** The configuration of a function: environment variables, read once at start. */
 import { readFileSync } from 'node:fs'
 import * as v from 'valibot'
+import { systemNamespaces } from './namespaces.ts'
 
 export interface Config {
   port: number
@@ -65,8 +66,8 @@ const namespaceName = v.pipe(
 const databaseNamespace = v.pipe(
   namespaceName,
   v.check(
-    (name) => !/^(kube|kubedb|knative)(-|$)/.test(name),
-    'must not be a namespace of Kubernetes, KubeDB or Knative',
+    (name) => !systemNamespaces.test(name),
+    'must not be a namespace of Kubernetes, KubeDB, Knative or what serves them',
   ),
 )
 const dnsName = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/

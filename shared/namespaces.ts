@@ -5,8 +5,8 @@ import type { JsonObject } from './json.ts'
 const name = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 
 /** Namespaces of the cluster itself and of those that run it. */
-const systems =
-  /^(kube-.*|kubedb|kubedb-.*|knative-.*|kourier-system|istio-system|cert-manager|ace|stash|kubestash)$/
+export const systemNamespaces =
+  /^((kube|kubedb|knative)(-.*)?|kourier-system|istio-system|cert-manager|ace|stash|kubestash)$/
 
 /**
  * Where the database of a new instance goes (OSB: Context Object).
@@ -22,7 +22,7 @@ export function databaseNamespace(config: Config, context: JsonObject): string {
       'context.namespace: must be the name of the Kubernetes namespace that the database goes into',
     )
   }
-  if (systems.test(namespace) || namespace === config.brokerNamespace) {
+  if (systemNamespaces.test(namespace) || namespace === config.brokerNamespace) {
     throw new BrokerError(
       'BadRequest',
       `context.namespace: no databases are made in ${namespace}; use a namespace of your own`,

@@ -17,6 +17,7 @@ import { age, type Broker, newOperationId, Overtaken, timestamp, writeFailed } f
 import { type Account, type Reach, Unreachable, type Users } from './databases/database.ts'
 import { kindOf } from './databases/kinds.ts'
 import { bindable, binding, bindingState, instanceState, unbinding } from './decide.ts'
+import { openUsers } from './engine.ts'
 import { type InstanceRecord, userFacing } from './instance-record.ts'
 import { derivePassword, newNonce, userName } from './passwords.ts'
 import {
@@ -27,6 +28,7 @@ import {
   type Surroundings,
 } from './reach.ts'
 import { patience } from './readiness.ts'
+import { fitsRecord } from './record-size.ts'
 import { sweep } from './sweep.ts'
 import { type OperationHint, type OperationType, operationToken } from './token.ts'
 
@@ -95,6 +97,7 @@ export async function bind(
       throw new BrokerError('Unprocessable', 'the service instance failed to be provisioned; deprovision it')
     case 'proceed':
   }
+  fitsRecord('app_guid', request.appGuid, 'id')
   const nonce = newNonce()
   const now = timestamp()
   const info: BindingInfo = {
@@ -254,11 +257,7 @@ async function complete(
   const kind = kindOf(instance.database.kind)
   let users: Users
   try {
-    users = await kind.connect({
-      ...around.admin,
-      deadline: broker.cluster.deadline,
-      signal: broker.cluster.signal,
-    })
+    users = await openUsers(broker, instance.database.kind, around.admin)
   } catch (error) {
     if (error instanceof Unreachable) return later(error.message)
     throw error
@@ -349,11 +348,7 @@ async function healed(
   })
   let users: Users
   try {
-    users = await kind.connect({
-      ...around.admin,
-      deadline: broker.cluster.deadline,
-      signal: broker.cluster.signal,
-    })
+    users = await openUsers(broker, instance.database.kind, around.admin)
   } catch (error) {
     if (error instanceof Unreachable) return bound(record.info)
     throw error
@@ -456,11 +451,7 @@ async function remove(
   try {
     if (around.state === 'unreachable' || around.state === 'suspended') return around.why
     if (around.state === 'reachable') {
-      const users = await kindOf(instance.database.kind).connect({
-        ...around.admin,
-        deadline: broker.cluster.deadline,
-        signal: broker.cluster.signal,
-      })
+      const users = await openUsers(broker, instance.database.kind, around.admin)
       try {
         await users.drop(record.info.user)
       } finally {

@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import type { JsonObject } from '../json.ts'
+import { span } from '../telemetry/telemetry.ts'
 import { ApiError } from './api-error.ts'
 import type { Connection, Reply } from './connection.ts'
 import { fieldManager } from './names.ts'
@@ -95,7 +96,12 @@ export function cluster(connection: Connection, limits: Limits): Cluster {
     if (left <= 0) throw new ApiError(0, 'Deadline', 'the time for this request is up')
     let reply: Reply
     try {
-      reply = await connection.send(method, path, body, type, Math.min(left, patience))
+      reply = await span(`kubernetes ${method}`, { 'http.request.method': method }, async (note) => {
+        note({ 'url.path': path.replace(/\?.*/, '') })
+        const answer = await connection.send(method, path, body, type, Math.min(left, patience))
+        note({ 'http.response.status_code': answer.status })
+        return answer
+      })
     } catch (error) {
       throw new ApiError(0, 'NoAnswer', error instanceof Error ? error.message : String(error))
     }
@@ -155,7 +161,8 @@ export function cluster(connection: Connection, limits: Limits): Cluster {
       const path = `${pathOf(of)}?fieldManager=${fieldManager}&fieldValidation=Strict${options.dryRun ? '&dryRun=All' : ''}`
       let doubted = false
       const stored = await persist(
-        (error) => error.reason === 'NotThereYet',
+        // A name that is taken is AlreadyExists; Conflict on a POST is two requests counting on the same quota.
+        (error) => error.reason === 'NotThereYet' || (error.conflict && error.reason === 'Conflict'),
         async () => {
           try {
             return await write('POST', path, JSON.stringify(draft))

@@ -27,6 +27,7 @@ import {
 import { annotations, hash26, instanceLabel, instanceRecordName, labelValue } from './names.ts'
 import { Anything, AppBinding, Event, Resource } from './object.ts'
 import { patience, progress, provisioned, slow } from './readiness.ts'
+import { fitsRecord } from './record-size.ts'
 import { operationToken } from './token.ts'
 
 /** The request as far as it decides whether two are the same. */
@@ -151,13 +152,16 @@ export async function provision(
   kind: Database,
   at: string,
 ): Promise<Outcome<InstanceRecord>> {
+  const context = keptContext(request.context)
+  fitsRecord('organization_guid', request.organizationGuid, 'id')
+  fitsRecord('space_guid', request.spaceGuid, 'id')
   const info: InstanceInfo = {
     v: 1,
     instanceId: request.instanceId,
     serviceId: request.serviceId,
     organizationGuid: request.organizationGuid,
     spaceGuid: request.spaceGuid,
-    context: withoutAnnotations(request.context),
+    context,
     request: requestHash(request),
     created: timestamp(),
     platform: request.caller.platform,
@@ -445,9 +449,14 @@ function draftDatabase(kind: Database, record: InstanceRecord): Draft {
   }
 }
 
-/** Names that a platform's user gives may change and matter to nobody but people; annotations may be large. */
-export function withoutAnnotations(context: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(context).filter(([key]) => !key.endsWith('_annotations')))
+/**
+ * @returns a context as records keep it: without annotations, which may be large and matter to nobody here
+ * @throws {BrokerError} BadRequest where it is too large all the same
+ */
+export function keptContext(context: JsonObject): JsonObject {
+  const kept = Object.fromEntries(Object.entries(context).filter(([key]) => !key.endsWith('_annotations')))
+  fitsRecord('context', kept, 'context')
+  return kept
 }
 
 export function tokenOf(record: InstanceRecord, uid: string): string {

@@ -3,7 +3,7 @@ import { ApiError, translate } from './api-error.ts'
 import { listBindingRecords, removeBindingRecord } from './binding-record.ts'
 import { age, type Broker } from './broker.ts'
 import { Unreachable, type Users } from './databases/database.ts'
-import { kindOf } from './databases/kinds.ts'
+import { openUsers } from './engine.ts'
 import type { InstanceRecord } from './instance-record.ts'
 import type { Resource } from './object.ts'
 import { readInside } from './reach.ts'
@@ -50,8 +50,7 @@ export async function sweepAfterResume(
     if (doomed.length === 0) return undefined
     const around = await readInside(broker, record)
     if (around.state !== 'reachable') return 'users that were unbound meanwhile are about to be removed'
-    const { signal, deadline } = broker.cluster
-    const users = await kindOf(record.database.kind).connect({ ...around.admin, signal, deadline })
+    const users = await openUsers(broker, record.database.kind, around.admin)
     try {
       for (const one of doomed) {
         await users.drop(one.info.user)

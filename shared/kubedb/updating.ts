@@ -20,7 +20,7 @@ import {
 } from './instance-record.ts'
 import type { Resource } from './object.ts'
 import { type Comparison, planUpdate } from './planner.ts'
-import { readDatabase, tokenOf, withoutAnnotations, writeVerdict } from './provisioning.ts'
+import { keptContext, readDatabase, tokenOf, writeVerdict } from './provisioning.ts'
 import { advanceStep, begun, stepName, tryOut } from './steps.ts'
 import { sweepAfterResume } from './sweep.ts'
 
@@ -105,7 +105,7 @@ export async function updateContext(
   record: InstanceRecord,
   context: JsonObject,
 ): Promise<Outcome<InstanceRecord>> {
-  const info = { ...record.info, context: withoutAnnotations(context) }
+  const info = { ...record.info, context: keptContext(context) }
   if (equal(info, record.info)) return { state: 'done', created: false, value: record }
   return { state: 'done', created: false, value: await write(broker, record, { info }) }
 }
@@ -140,7 +140,7 @@ export async function update(
   }
   const unfinished = unfinishedOf(record.operation)
   const steps = stepsOf(kind, record, target, unfinished, database.spec)
-  const info = context === undefined ? record.info : { ...record.info, context: withoutAnnotations(context) }
+  const info = context === undefined ? record.info : { ...record.info, context: keptContext(context) }
   const operation: UpdateOperation = {
     v: 1,
     type: 'update',

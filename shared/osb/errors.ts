@@ -72,11 +72,9 @@ export function answerError(error: unknown, c: Context<Edge>): Response {
   return c.json(body, status)
 }
 
-/**
- * @param signal of the request. What it aborted fails with an AbortError of its own that tells less than the reason
- */
+/** What the request's signal aborted fails with an error of its own, whose cause is the signal's reason. */
 function brokerError(error: unknown, signal: AbortSignal | undefined): BrokerError | undefined {
   if (error instanceof BrokerError) return error
-  const aborted = error instanceof Error && (error.name === 'AbortError' || error.cause === signal?.reason)
-  return aborted && signal?.reason instanceof BrokerError ? signal.reason : undefined
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof BrokerError && cause === signal?.reason ? cause : undefined
 }

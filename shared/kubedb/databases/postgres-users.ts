@@ -2,6 +2,7 @@
  * The users of bindings inside PostgreSQL. This file brings the pg driver with it: import it only where users are
  * made or removed.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import type { Account, Admin, Users } from './database.ts'
 import { isRight, readAccount, repair } from './postgres-users/account.ts'
@@ -65,6 +66,7 @@ async function create(session: Session, admin: Admin, account: Account): Promise
       return await session.run(repair(state, account))
     } catch (error) {
       if (!isConflict(error) || attempt === attempts) throw error
+      await sleep(20 * attempt)
     }
   }
 }

@@ -65,25 +65,30 @@ export async function prepare(maintenance: Session, admin: Admin): Promise<void>
   }
 }
 
-/** Creates the group roles that are missing, and takes from all of them what groups must not have. */
+/** Creates the group roles that are missing, and takes from the others what groups must not have. */
 export async function createGroups(maintenance: Session): Promise<void> {
   const names = Object.values(groups)
   const present = await maintenance.rows(
-    v.object({ rolname: v.string() }),
-    'SELECT rolname FROM pg_authid WHERE rolname = ANY($1)',
+    v.object({ name: v.string(), powerful: v.boolean() }),
+    `SELECT rolname AS name, ${powerful} AS powerful FROM pg_authid WHERE rolname = ANY($1)`,
     [names],
   )
-  const missing = names.filter((name) => !present.some(({ rolname }) => rolname === name))
+  const missing = names.filter((name) => present.every((group) => group.name !== name))
+  const wrong = present.filter((group) => group.powerful)
+  if (missing.length === 0 && wrong.length === 0) return
   await maintenance.run(
     [
       ...missing.map((name) => `CREATE ROLE ${name}`),
-      ...names.map(
-        (name) =>
-          `ALTER ROLE ${name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD NULL`,
+      ...wrong.map(
+        ({ name }) =>
+          `ALTER ROLE ${name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS`,
       ),
     ].join('; '),
   )
 }
+
+/** what a group must not have */
+const powerful = '(rolcanlogin OR rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)'
 
 async function setUp(maintenance: Session, admin: Admin): Promise<void> {
   const state = await read(maintenance, admin.database)
@@ -175,7 +180,7 @@ async function read(maintenance: Session, database: string): Promise<v.InferOutp
          WHERE d.datname = $1 AND o.rolname = $2 AND shobj_description(o.oid, 'pg_authid') = $3 || d.oid
        ) AND (
          SELECT count(*) = cardinality($4::text[]) FROM pg_authid
-         WHERE rolname = ANY($4) AND NOT (rolcanlogin OR rolsuper OR rolcreatedb OR rolcreaterole)),
+         WHERE rolname = ANY($4) AND NOT ${powerful}),
        'open', (
          SELECT coalesce(jsonb_agg(datname), '[]') FROM pg_database
          WHERE datallowconn AND has_database_privilege('public', oid, 'CONNECT, TEMPORARY'))

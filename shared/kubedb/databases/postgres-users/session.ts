@@ -151,8 +151,6 @@ function serverOptions(deadline: number, version: number): string {
   const settings: Record<string, string | number> = {
     search_path: 'pg_catalog,pg_temp',
     role: 'none',
-    client_encoding: 'UTF8',
-    standard_conforming_strings: 'on',
     default_transaction_read_only: 'off',
     default_transaction_isolation: String.raw`read\ committed`,
     // a commit waits for no standby: a missing one would hold it for ever
