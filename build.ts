@@ -6,7 +6,7 @@
  * Usage: `node build.ts [folder]`
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { build } from 'esbuild'
 import { routes } from './shared/routes.ts'
 
@@ -18,14 +18,13 @@ import { routes } from './shared/routes.ts'
  */
 export async function buildFunctions(outdir: string): Promise<void> {
   const names = routes.map((route) => route.function)
-  for (const folder of [...names, 'chunks']) await rm(join(outdir, folder), { recursive: true, force: true })
-  await mkdir(outdir, { recursive: true })
-  // Bundles are ES modules wherever the folder is put.
-  await writeFile(join(outdir, 'package.json'), '{"type":"module"}\n')
-  await build({
+  const { outputFiles } = await build({
     absWorkingDir: import.meta.dirname,
     entryPoints: Object.fromEntries(names.map((name) => [`${name}/index`, `functions/${name}.ts`])),
-    outdir,
+    // Names of chunks follow from their source maps too, which tell the way to the sources: it is that from here,
+    // wherever the bundles are written.
+    outdir: 'dist/functions',
+    write: false,
     bundle: true,
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
@@ -46,6 +45,19 @@ export async function buildFunctions(outdir: string): Promise<void> {
     // pg takes this faster driver if it is there; it is not.
     external: ['pg-native'],
   })
+  for (const folder of [...names, 'chunks']) {
+    await rm(join(outdir, folder), { recursive: true, force: true })
+    await mkdir(join(outdir, folder), { recursive: true })
+  }
+  // Bundles are ES modules wherever the folder is put.
+  await writeFile(join(outdir, 'package.json'), '{"type":"module"}\n')
+  await Promise.all(
+    outputFiles.map(({ path, contents }) => {
+      const inside = relative(join(import.meta.dirname, 'dist/functions'), path)
+      return writeFile(join(outdir, inside), contents)
+    }),
+  )
 }
 
-if (import.meta.main) await buildFunctions(process.argv[2] ?? join(import.meta.dirname, 'dist/functions'))
+if (process.argv[1] === import.meta.filename)
+  await buildFunctions(process.argv[2] ?? join(import.meta.dirname, 'dist/functions'))

@@ -44,7 +44,7 @@ async function textOf(file: string): Promise<string | undefined> {
   }
 }
 
-if (import.meta.main) {
+if (process.argv[1] === import.meta.filename) {
   const root = import.meta.dirname
   if (process.argv.includes('--check')) {
     const stale = await staleFiles(root)

@@ -1,3 +1,4 @@
+import { segments } from '../shared/osb/path.ts'
 import { type FunctionName, routes } from '../shared/routes.ts'
 
 /** Where a request goes. */
@@ -7,24 +8,15 @@ export type Match =
   | { allowed: string[] }
   | { unknown: true }
 
-const templates = routes.map((route) => ({ route, segments: route.path.split('/') }))
-
 /**
  * @param method as sent
  * @param target the request target as sent, query included. It is compared undecoded: `%2F` stays inside a segment
  */
 export function match(method: string, target: string): Match {
-  const segments = target.replace(/[?#].*$/s, '').split('/')
-  const here = templates.filter((template) => fits(template.segments, segments)).map(({ route }) => route)
+  const path = target.replace(/[?#].*$/s, '')
+  const here = routes.filter((route) => segments(route.path, path) !== undefined)
   const route = here.find((candidate) => candidate.method === method)
   if (route) return { to: route.function }
   if (here.length > 0) return { allowed: here.map((candidate) => candidate.method) }
   return { unknown: true }
-}
-
-function fits(template: readonly string[], segments: readonly string[]): boolean {
-  return (
-    template.length === segments.length &&
-    template.every((part, i) => (part.startsWith(':') ? segments[i] !== '' : part === segments[i]))
-  )
 }

@@ -65,7 +65,6 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
   try {
     await mkdir(files.directory, { recursive: true, mode: 0o700 })
-    await rm(files.sandbox, { force: true })
     const log = createWriteStream(files.log, { mode: 0o600 })
     closers.push(() => finished(log.end()))
     const write = (from: string, line: string) => log.write(`${from}: ${line}\n`)

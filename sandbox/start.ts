@@ -97,26 +97,34 @@ async function keptPassword(file: string): Promise<string> {
 async function main(): Promise<void> {
   const aborter = new AbortController()
   let sandbox: Sandbox | undefined
-  let signals = 0
+  let first = 0
   const end = async (code: number) => {
     await sandbox?.stop()
     process.exit(code)
   }
   const onSignal = () => {
-    signals += 1
-    if (signals > 1) process.exit(0)
+    // One Ctrl-C comes twice: from the terminal, and from npm, which passes it on.
+    if (first > 0 && Date.now() - first < 1000) return
+    if (first > 0) process.exit(0)
+    first = Date.now()
     console.log('\nEnding everything; once more to end it at once.')
     aborter.abort()
     if (sandbox) void end(0)
     else setTimeout(() => process.exit(0), patience).unref()
   }
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+  // npm passes SIGTERM to the shell between it and us, and that shell keeps it for itself.
+  const parent = process.ppid
+  if (process.env.npm_lifecycle_event !== undefined) {
+    setInterval(() => process.ppid !== parent && onSignal(), 250).unref()
+  }
 
   const { port, reset, foreign, ...wish } = wishes(process.argv.slice(2), process.env)
   const files = filesIn(join(import.meta.dirname, '../.sandbox'))
   await mkdir(files.directory, { recursive: true, mode: 0o700 })
-  await checkMachine(port, files)
   await lock(files.directory)
+  await rm(files.sandbox, { force: true })
+  await checkMachine(port, files)
   if (reset) {
     progress('Forgetting earlier data')
     for (const folder of [files.directory, files.engines]) await rm(folder, { recursive: true, force: true })

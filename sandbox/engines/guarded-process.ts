@@ -25,7 +25,12 @@ const guard = `
 exec 3<&0
 "$@" 3<&- </dev/null &
 server=$!
-{ read -r _ <&3; kill -INT $server; sleep 10; kill -QUIT $server; } >/dev/null 2>&1 &
+{
+  read -r _ <&3
+  kill -INT $server
+  for tenth in $(seq 100); do kill -0 $server || exit; sleep 0.1; done
+  kill -QUIT $server
+} >/dev/null 2>&1 &
 watch=$!
 wait $server
 code=$?

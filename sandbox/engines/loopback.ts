@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import * as v from 'valibot'
+import { writeAtomically } from './atomic-file.ts'
 
 const book = v.record(v.string(), v.pipe(v.string(), v.ipv4()))
 
@@ -72,12 +73,4 @@ async function readBook(file: string): Promise<Record<string, string>> {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
     throw new Error(`${file} is not a list of loopback addresses; remove it to begin anew`, { cause: error })
   }
-}
-
-/** Writes a file so that a reader sees either the old or the new content, never a part. */
-export async function writeAtomically(file: string, text: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true })
-  const draft = `${file}.${process.pid}.new`
-  await writeFile(draft, text)
-  await rename(draft, file)
 }

@@ -8,11 +8,15 @@ import { Client, DatabaseError } from 'pg'
 import * as v from 'valibot'
 import { equal } from '../../shared/json.ts'
 import { type Account, assertReachable, engineAccount } from './account.ts'
+import { writeAtomically } from './atomic-file.ts'
 import type { Engine, Instance, Running } from './engine.ts'
 import { startGuarded } from './guarded-process.ts'
 import { copyPostgresBinaries, findPostgresPackage, settle } from './postgres-binaries.ts'
 
-const run = promisify(execFile)
+const execute = promisify(execFile)
+
+/** What our own environment says to PostgreSQL's programs (PGDATA, PGPORT, LANG) is meant for others. */
+const environment = { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C.UTF-8' }
 
 /** PostgreSQL's port, on the address of each instance. */
 export const postgresPort = 5432
@@ -116,7 +120,11 @@ async function makeTemplate(
   const draft = join(home, `.template-${randomUUID()}`)
   const parameters = ['--pgdata', draft, '--username', 'postgres', '--auth', 'reject', '--encoding', 'UTF8']
   const locale = ['--locale-provider', 'builtin', '--locale', 'C.UTF-8', '--wal-segsize', '1', '--no-sync']
-  await run(join(programs, 'bin', 'initdb'), [...parameters, ...locale], { cwd: home, ...account })
+  await execute(join(programs, 'bin', 'initdb'), [...parameters, ...locale], {
+    cwd: home,
+    env: environment,
+    ...account,
+  })
   await writeFile(join(draft, 'postgresql.conf'), settings)
   await writeFile(join(draft, 'pg_hba.conf'), access)
   await settle(draft, template)
@@ -143,10 +151,10 @@ async function makeData(installation: Installation, folder: string, instance: In
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { mode: 0o755 })
   if (account) await chown(folder, account.uid, account.gid)
-  await run('cp', ['-r', template, join(folder, 'data')], { ...account })
+  await execute('cp', ['-r', template, join(folder, 'data')], { env: environment, ...account })
   await setPasswordOffline(installation, join(folder, 'data'), instance.password)
   const mark = { name: instance.name, volume: instance.volume }
-  await writeFile(join(folder, 'instance.json'), JSON.stringify(mark))
+  await writeAtomically(join(folder, 'instance.json'), JSON.stringify(mark))
 }
 
 /** Single-user mode: no server, no network, no old password needed. */
@@ -156,8 +164,9 @@ async function setPasswordOffline(
   password: string,
 ): Promise<void> {
   await writeConfig(account, data, '')
-  const running = run(join(programs, 'bin', 'postgres'), ['--single', '-D', data, 'postgres'], {
+  const running = execute(join(programs, 'bin', 'postgres'), ['--single', '-D', data, 'postgres'], {
     cwd: data,
+    env: environment,
     ...account,
   })
   running.child.stdin?.end(`ALTER ROLE postgres PASSWORD ${quoted(password)}\n`)
@@ -179,7 +188,7 @@ async function launch(
   const server = startGuarded(
     join(programs, 'bin', 'postgres'),
     ['-D', data, '-h', instance.address, '-p', String(postgresPort), '-k', ''],
-    { account, folder, log: log.fd, environment: { LC_ALL: 'C.UTF-8' } },
+    { account, folder, log: log.fd, environment },
   )
   await log.close()
   let gone: string | undefined
@@ -188,22 +197,12 @@ async function launch(
   })
   let password = instance.password
   const ask = (query: string) => askOnce(instance.address, password, query)
-  const until = Date.now() + startSeconds * 1000
-  for (;;) {
-    try {
-      await ask('SELECT 1')
-      break
-    } catch (error) {
-      if (gone !== undefined) {
-        const words = serverMessages((await readFile(logFile, 'utf8')).slice(size))
-        throw new Error(`PostgreSQL did not start: ${words === '' ? gone : words}`)
-      }
-      if (isWrongPassword(error) || Date.now() > until) {
-        await server.stop()
-        throw error
-      }
-      await sleep(20)
-    }
+  try {
+    await untilAccepting(ask, () => gone)
+  } catch (error) {
+    await server.stop()
+    const words = gone === undefined ? '' : serverMessages((await readFile(logFile, 'utf8')).slice(size))
+    throw words === '' ? error : new Error(`PostgreSQL did not start: ${words}`, { cause: error })
   }
   return {
     exited: server.exited,
@@ -235,6 +234,27 @@ async function launch(
   }
 }
 
+/** Throws when the server is gone, knows another password, or takes too long. */
+async function untilAccepting(
+  ask: (query: string) => Promise<unknown>,
+  gone: () => string | undefined,
+): Promise<void> {
+  const end = Date.now() + startSeconds * 1000
+  for (;;) {
+    try {
+      await ask('SELECT 1')
+      return
+    } catch (error) {
+      // A stranger's server on the address knows another password too; ours is then gone at once.
+      if (isWrongPassword(error)) await sleep(300)
+      const reason = gone()
+      if (reason !== undefined) throw new Error(`PostgreSQL did not start: ${reason}`)
+      if (isWrongPassword(error) || Date.now() > end) throw error
+      await sleep(20)
+    }
+  }
+}
+
 /** The lines of user.conf that the running server would not take. */
 const fileSettings = `
   SELECT f.name, f.sourceline, f.error, s.context
@@ -260,6 +280,8 @@ async function askOnce(address: string, password: string, query: string): Promis
     user: 'postgres',
     password,
     database: 'postgres',
+    // Said, lest PGSSLMODE in the environment decide.
+    ssl: false,
     connectionTimeoutMillis: 5000,
     query_timeout: 10_000,
   })

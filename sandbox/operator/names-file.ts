@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises'
-import * as v from 'valibot'
-import { writeAtomically } from '../engines/loopback.ts'
+import { writeAtomically } from '../engines/atomic-file.ts'
 
 /** `names.json`: which loopback address stands for `<service>.<namespace>.svc`; functions resolve through it. */
 export interface NamesFile {
@@ -10,14 +8,10 @@ export interface NamesFile {
   remove(database: string): Promise<void>
 }
 
-const content = v.record(v.string(), v.string())
-
 /** Starts an empty names file: the operator names every database again as it takes it up. */
 export async function openNamesFile(file: string): Promise<NamesFile> {
   const names = new Map<string, Readonly<Record<string, string>>>()
-  let written = await readFile(file, 'utf8')
-    .then((text) => JSON.stringify(v.parse(content, JSON.parse(text))))
-    .catch(() => undefined)
+  let written: string | undefined
   let writing = Promise.resolve()
   const save = () => {
     const text = JSON.stringify(Object.assign({}, ...names.values()), null, 2)
@@ -26,7 +20,7 @@ export async function openNamesFile(file: string): Promise<NamesFile> {
     writing = writing.then(() => writeAtomically(file, text))
     return writing
   }
-  if (written === undefined) await save()
+  await save()
   return {
     async set(database, entries) {
       names.set(database, entries)

@@ -10,7 +10,7 @@ import { Kube, KubeError } from './kube.ts'
 import { openNamesFile } from './names-file.ts'
 import { collectOrphans, wipeForgottenData } from './orphans.ts'
 import { openPace } from './pace.ts'
-import { Named, Postgres, PostgresOpsRequest, resources } from './resources.ts'
+import { Named, Postgres, PostgresOpsRequest, resources, Unscoped } from './resources.ts'
 import { openServers } from './servers.ts'
 import { switchesName } from './switches.ts'
 import { startWebhooks } from './webhooks.ts'
@@ -35,83 +35,64 @@ export interface OperatorOptions {
 }
 
 /**
- * Starts the operator and its webhooks. The CRDs must be installed.
- * Settles once every database has been seen and the API server asks the webhooks.
+ * Starts the operator and its webhooks. Settles once every database has been seen and the API
+ * server asks the webhooks. Throws when the CRDs are not installed or a folder cannot be used.
  */
 export async function startOperator(options: OperatorOptions): Promise<{ stop(): Promise<void> }> {
-  const { engineHome, stateDirectory, log } = options
-  await mkdir(engineHome, { recursive: true, mode: 0o755 })
-  await mkdir(stateDirectory, { recursive: true })
+  await mkdir(options.engineHome, { recursive: true, mode: 0o755 })
+  await mkdir(options.stateDirectory, { recursive: true })
   const kube = await Kube.fromFile(options.kubeconfigFile)
-  await ensureStorageClass(kube)
-  const engine = postgresEngine(engineHome)
-  const available = await engine.available()
-  if (available !== true) log(available)
-  await wipeForgottenData(kube, engine)
-
-  const said = new Set<string>()
-  const world: World = {
-    kube,
-    engine,
-    servers: openServers(engine, (database, reason) => {
-      log(`${database}: its PostgreSQL server is gone (${reason})`)
-      databases.add(database)
-    }),
-    addresses: await openLoopbackAddresses(join(stateDirectory, 'addresses.json')),
-    names: await openNamesFile(join(stateDirectory, 'names.json')),
-    pace: openPace(),
-    events: eventRecorder(kube, 'KubeDB Operator', log),
-    opsEvents: eventRecorder(kube, 'KubeDB Ops-manager Operator', log),
-    log,
-    logOnce(database, line) {
-      if (said.has(`${database} ${line}`)) return
-      said.add(`${database} ${line}`)
-      log(line)
-    },
+  try {
+    await assertInstalled(kube)
+    await ensureStorageClass(kube)
+    return await run(kube, options)
+  } catch (error) {
+    kube.close()
+    throw error
   }
-  const databases = workQueue((key) => reconcileDatabase(world, key), reportTo(log))
+}
+
+async function run(kube: Kube, options: OperatorOptions): Promise<{ stop(): Promise<void> }> {
+  const { log } = options
+  const report = reportTo(log)
+  const world = await openWorld(kube, options, (database, reason) => {
+    log(`${database}: its PostgreSQL server is gone (${reason})`)
+    databases.add(database)
+  })
+  const databases = workQueue((key) => reconcileDatabase(world, key), report)
   const garbage = workQueue(async () => {
     await collectOrphans(kube)
     return undefined
-  }, reportTo(log))
+  }, report)
+  const seen = (db: Postgres) => {
+    databases.add(keyOf(db))
+    if (!options.collectsGarbage && db.metadata.deletionTimestamp !== undefined) garbage.add('garbage', 300)
+  }
+  const seenOps = ({ metadata, spec }: PostgresOpsRequest) =>
+    databases.add(`${metadata.namespace}/${spec.databaseRef.name}`)
+  // A switch takes effect at once, not at the next health check.
+  const seenSwitches = async (namespace: string) => {
+    const { items } = await kube.list(Postgres, resources.postgreses, { namespace })
+    for (const db of items) databases.add(keyOf(db))
+  }
+  await wipeForgottenData(kube, world.engine)
   const webhooks = await startWebhooks({ ...options, kube })
-
   const informers = [
-    startInformer(
-      kube,
-      resources.postgreses,
-      Postgres,
-      undefined,
-      (db) => {
-        databases.add(keyOf(db))
-        if (!options.collectsGarbage && db.metadata.deletionTimestamp !== undefined) garbage.add('all', 300)
-      },
-      log,
-    ),
-    startInformer(
-      kube,
-      resources.postgresOpsRequests,
-      PostgresOpsRequest,
-      undefined,
-      ({ metadata, spec }) => databases.add(`${metadata.namespace}/${spec.databaseRef.name}`),
-      log,
-    ),
-    // A switch takes effect at once, not at the next health check.
+    startInformer(kube, resources.postgreses, Postgres, undefined, seen, log),
+    startInformer(kube, resources.postgresOpsRequests, PostgresOpsRequest, undefined, seenOps, log),
     startInformer(
       kube,
       resources.configMaps,
       Named,
       `metadata.name=${switchesName}`,
-      ({ metadata }) =>
-        wakeNamespace(kube, metadata.namespace, databases.add).catch(
-          reportTo(log).bind(undefined, metadata.namespace),
-        ),
+      ({ metadata: { namespace } }) => {
+        seenSwitches(namespace).catch((error: unknown) => report(namespace, error))
+      },
       log,
     ),
   ]
   await Promise.all(informers.map(({ synced }) => synced))
-  if (!options.collectsGarbage) garbage.add('all')
-
+  if (!options.collectsGarbage) garbage.add('garbage')
   return {
     async stop() {
       await Promise.all(informers.map((informer) => informer.stop()))
@@ -120,6 +101,48 @@ export async function startOperator(options: OperatorOptions): Promise<{ stop():
       await world.servers.stopAll()
       kube.close()
     },
+  }
+}
+
+async function openWorld(
+  kube: Kube,
+  { engineHome, stateDirectory, log }: OperatorOptions,
+  gone: (database: string, reason: string) => void,
+): Promise<World> {
+  const engine = postgresEngine(engineHome)
+  const available = await engine.available()
+  if (available !== true) log(available)
+  const said = new Set<string>()
+  return {
+    kube,
+    engine,
+    servers: openServers(engine, gone),
+    addresses: await openLoopbackAddresses(join(stateDirectory, 'addresses.json')),
+    names: await openNamesFile(join(stateDirectory, 'names.json')),
+    pace: openPace(),
+    events: eventRecorder(kube, 'KubeDB Operator', log),
+    opsEvents: eventRecorder(kube, 'KubeDB Ops-manager Operator', log),
+    logOnce(database, line) {
+      if (said.has(`${database} ${line}`)) return
+      said.add(`${database} ${line}`)
+      log(line)
+    },
+  }
+}
+
+async function assertInstalled(kube: Kube): Promise<void> {
+  for (const resource of [resources.postgreses, resources.postgresOpsRequests, resources.appBindings]) {
+    try {
+      await kube.list(Unscoped, resource)
+    } catch (error) {
+      if (!(error instanceof KubeError && error.status === 404)) throw error
+      throw new Error(
+        `the API server has no ${resource.plural}: install the CRDs before the operator starts`,
+        {
+          cause: error,
+        },
+      )
+    }
   }
 }
 
@@ -134,11 +157,6 @@ function reportTo(log: (line: string) => void) {
     said.set(key, message)
     log(`${key}: ${message}`)
   }
-}
-
-async function wakeNamespace(kube: Kube, namespace: string, wake: (key: string) => void): Promise<void> {
-  const { items } = await kube.list(Postgres, resources.postgreses, { namespace })
-  for (const db of items) wake(keyOf(db))
 }
 
 /** Claims want a class that may grow; nobody provisions anything. */

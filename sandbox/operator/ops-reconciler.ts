@@ -7,7 +7,7 @@ import { stepsOf } from './ops-steps.ts'
 import { ComeBack } from './pace.ts'
 import { Postgres, PostgresOpsRequest, resources } from './resources.ts'
 import type { Switches } from './switches.ts'
-import { keyOf, subjectOf, type World } from './world.ts'
+import { keyOf, type World } from './world.ts'
 
 /** How long another waits while one is in progress (KubeDB: 30 s). */
 const retryPeriod = 2000
@@ -95,18 +95,16 @@ async function advance(
       `Successfully paused Postgres ${keyOf(found)}`,
     )
   }
-  const late = overdue(request)
-  if (late !== undefined) return fail(world, found, request, late)
-  if (switches.failOps.includes(type))
-    return fail(world, found, request, 'the switch fail-ops of the sandbox is on')
-  if (switches.stallOps.includes(type)) return { moved: true, pausing: true, again: 500 }
   try {
+    if (switches.failOps.includes(type)) throw new Error('the switch fail-ops of the sandbox is on')
+    assertInTime(request)
+    if (switches.stallOps.includes(type)) return { moved: true, pausing: true, again: 500 }
     return await takeSteps(world, request, switches)
   } catch (error) {
     if (error instanceof ComeBack) return { moved: true, pausing: true, again: error.delay }
     // The API server stumbled: the step is taken again, until its timeout.
     if (error instanceof KubeError && error.isPassing) throw error
-    return fail(world, found, request, error instanceof Error ? error.message : String(error))
+    return fail(world, request, error instanceof Error ? error.message : String(error))
   }
 }
 
@@ -137,30 +135,21 @@ async function takeSteps(world: World, begun: PostgresOpsRequest, switches: Swit
   return { moved: true, pausing: false, again: 0 }
 }
 
-async function fail(
-  world: World,
-  db: Postgres,
-  request: PostgresOpsRequest,
-  message: string,
-): Promise<OpsProgress> {
+async function fail(world: World, request: PostgresOpsRequest, message: string): Promise<OpsProgress> {
   await writeStatus(world, request, 'Failed', [
     { type: 'Failed', status: 'True', reason: `${request.spec.type}Failed`, message },
   ])
   await world.opsEvents.warning(subjectOfRequest(request), 'Failed', message)
-  await world.events.warning(
-    subjectOf(db),
-    'Failed',
-    `${request.spec.type} ${request.metadata.name}: ${message}`,
-  )
   return { moved: true, pausing: false, again: 0 }
 }
 
-/** The timeout is per step: counted from the last condition that came. */
-function overdue(request: PostgresOpsRequest): string | undefined {
-  if (request.spec.timeout === undefined) return undefined
-  const times = request.status.conditions.map((condition) => Date.parse(condition.lastTransitionTime))
-  if (Date.now() - Math.max(...times) <= parseDuration(request.spec.timeout)) return undefined
-  return `the step after ${request.status.conditions.at(-1)?.type ?? 'the start'} took longer than ${request.spec.timeout}`
+/** The timeout is per step: counted from the last condition that came. Throws when it is over. */
+function assertInTime({ spec, status }: PostgresOpsRequest): void {
+  if (spec.timeout === undefined) return
+  const limit = parseDuration(spec.timeout)
+  const times = status.conditions.map((condition) => Date.parse(condition.lastTransitionTime))
+  if (times.length === 0 || Date.now() - Math.max(...times) <= limit) return
+  throw new Error(`the step after ${status.conditions.at(-1)?.type} took longer than ${spec.timeout}`)
 }
 
 /** Writes phase and conditions; answers the request as it is then. */

@@ -49,13 +49,17 @@ export async function startWebhooks(options: WebhookOptions): Promise<{ stop(): 
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = v.parse(v.object({ port: v.number() }), server.address())
-  await register(kube, `https://127.0.0.1:${port}`, (ca ?? Buffer.of()).toString('base64'))
-  await untilAsked(kube)
-  return {
-    async stop() {
-      server.close()
-      server.closeAllConnections()
-    },
+  const stop = async () => {
+    server.close()
+    server.closeAllConnections()
+  }
+  try {
+    await register(kube, `https://127.0.0.1:${port}`, (ca ?? Buffer.of()).toString('base64'))
+    await untilAsked(kube)
+    return { stop }
+  } catch (error) {
+    await stop()
+    throw error
   }
 }
 

@@ -36,10 +36,16 @@ export async function ensureServices(world: World, db: Postgres, before: () => v
     }
     await publishAddress(world, await kube.get(Service, resources.services, service.metadata), address)
   }
-  const standby = { namespace: db.metadata.namespace, name: offshoots.standbyServiceName(db) }
-  if (offshoots.replicasOf(db) === 1 && (await kube.get(Named, resources.services, standby)))
-    await kube.delete(resources.services, standby)
+  if (offshoots.replicasOf(db) === 1) await removeStandbyService(world, db)
   await world.names.set(keyOf(db), namesOf(db, wanted, address))
+}
+
+/** A Service of that name may be another database's primary one: `a-standby` beside `a`. */
+async function removeStandbyService(world: World, db: Postgres): Promise<void> {
+  const place = { namespace: db.metadata.namespace, name: offshoots.standbyServiceName(db) }
+  const found = await world.kube.get(Named, resources.services, place)
+  if (found?.metadata.ownerReferences.some(({ uid }) => uid === db.metadata.uid))
+    await world.kube.delete(resources.services, place)
 }
 
 /** What a later change of the database may change about a Service. */
@@ -133,13 +139,16 @@ function assertOwnLabels(db: Postgres, secret: Secret): void {
     )
 }
 
-/** Creates disks and pods, and removes pods beyond the number of replicas; disks stay, as with a StatefulSet. */
+/**
+ * Creates disks and pods, and removes pods beyond the number of replicas; disks stay, as with a
+ * StatefulSet. Answers whether it made a pod: that waits for {@link setPodsReady}.
+ */
 export async function ensurePods(
   world: World,
   db: Postgres,
   version: PostgresVersion,
   before: () => void,
-): Promise<void> {
+): Promise<boolean> {
   const { kube, events } = world
   const { namespace } = db.metadata
   const pods = await listPods(world, db)
@@ -164,6 +173,7 @@ export async function ensurePods(
       keyOf(db),
       `${keyOf(db)}: its ${offshoots.replicasOf(db)} replicas share one PostgreSQL server`,
     )
+  return created
 }
 
 async function listPods(world: World, db: Postgres) {

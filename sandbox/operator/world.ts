@@ -19,7 +19,6 @@ export interface World {
   readonly events: EventRecorder
   /** Events of the ops-manager, which is another operator in KubeDB. */
   readonly opsEvents: EventRecorder
-  readonly log: (line: string) => void
   /** Lines that are worth saying only once per database. */
   readonly logOnce: (database: string, line: string) => void
 }

@@ -262,10 +262,13 @@ test('a spec edit is ignored while a request is in progress', async (t) => {
   await createOps(namespace, 'stalled', 'Restart')
   await until('paused', () => isPaused(namespace))
   const place = { namespace, name: 'pg' }
-  await kube.patch(Named, resources.postgreses, place, { spec: { halted: true } })
-  // Long enough for several looks at the database.
-  await new Promise((resolve) => setTimeout(resolve, 1500))
-  t.is((await findPostgres(kube, namespace, 'pg'))?.status.phase, 'Ready')
+  const edited = await kube.patch(Named, resources.postgreses, place, { spec: { halted: true } })
+  const seen = await until('the edit seen', async () => {
+    const db = await findPostgres(kube, namespace, 'pg')
+    return db?.status.observedGeneration === edited.metadata.generation && db
+  })
+  t.is(seen.status.phase, 'Ready')
+  t.deepEqual(await offshootNames(kube, resources.pods, namespace, 'pg'), ['pg-0'])
   await setSwitches(kube, namespace, {})
   await untilOpsPhase(kube, namespace, 'stalled', 'Successful')
   await untilPhase(kube, namespace, 'pg', 'Halted')

@@ -40,13 +40,15 @@ const Events = v.looseObject({
   type: v.string(),
   reason: v.string(),
   message: v.string(),
-  involvedObject: v.looseObject({ name: v.string() }),
+  involvedObject: v.looseObject({ kind: v.string(), name: v.string() }),
 })
 
 async function warningsAbout(namespace: string, name: string): Promise<string[]> {
   const { items } = await setting.kube.list(Events, resources.events, { namespace })
   return items
-    .filter((event) => event.type === 'Warning' && event.involvedObject.name === name)
+    .filter(({ type, involvedObject: { kind, name: about } }) => {
+      return type === 'Warning' && kind === 'Postgres' && about === name
+    })
     .map(({ message }) => message)
 }
 

@@ -226,6 +226,12 @@ for (const installation of installations()) {
     await using(server.admin(), async (users) => {
       for (const made of accounts) t.true(await users.works(made))
     })
+    // all with something to hand over, at once
+    await Promise.all(
+      accounts
+        .filter(({ role }) => role === 'owner')
+        .map((made) => server.query(`SET ROLE NONE; CREATE TABLE ${made.name} (x int)`, login(made))),
+    )
     await Promise.all(accounts.map((made) => unbind(server, made)))
     t.deepEqual(await using(server.admin(), (users) => users.list()), [])
   })
@@ -330,6 +336,7 @@ for (const installation of installations()) {
 
   test.serial(title('create repairs whatever is wrong with an account, and works() sees it'), async (t) => {
     const server = await common()
+    const other = await bind(server)
     const damages: Record<string, (name: string) => string> = {
       'another password': (name) => `ALTER ROLE ${name} PASSWORD 'other'`,
       'an MD5 password': (name) => `SET password_encryption = md5; ALTER ROLE ${name} PASSWORD 'other'`,
@@ -341,8 +348,11 @@ for (const installation of installations()) {
       'too much power': (name) => `ALTER ROLE ${name} SUPERUSER CREATEROLE`,
       'no membership': (name) => `REVOKE osb_owner, osb_read_write, osb_read_only FROM ${name}`,
       'another membership': (name) => `GRANT pg_read_all_data TO ${name}`,
+      "another binding's rights": (name) => `GRANT ${other.name} TO ${name}`,
       'a membership to pass on': (name) =>
-        `GRANT osb_owner TO ${name} WITH ADMIN OPTION; GRANT osb_read_only TO ${name} WITH ADMIN OPTION`,
+        `DO $$ DECLARE held name; BEGIN
+           SELECT roleid::regrole INTO held FROM pg_auth_members WHERE member = '${name}'::regrole;
+           EXECUTE format('GRANT %I TO ${name} WITH ADMIN OPTION', held); END $$`,
       'another start': (name) => `ALTER ROLE ${name} SET role = 'none'`,
       'another start in the database': (name) => `ALTER ROLE ${name} IN DATABASE app SET role = 'none'`,
       gone: (name) => `DROP ROLE ${name}`,
@@ -416,7 +426,9 @@ for (const installation of installations()) {
       await server.client(login(gone)),
       await server.client(login(stays)),
     ]
-    await idle.query('BEGIN; LOCK TABLE kept')
+    // a lock on what has to be handed over
+    await idle.query('SET ROLE NONE; CREATE TABLE mine (x int)')
+    await idle.query('BEGIN; LOCK TABLE mine')
     const sleeping = outcome(busy.query('SELECT pg_sleep(60)'))
     await unbind(server, gone)
     t.is(await sleeping, '57P01')
@@ -580,7 +592,7 @@ for (const installation of installations()) {
        CREATE VIEW trap.pg_prepared_xacts AS SELECT trap.catch() AS gid, 'x'::name AS owner, 'x'::text AS database`,
       login(owner),
     )
-    await server.query('SET ROLE NONE; CREATE TABLE own (x int)', login(gone))
+    await server.query('SET ROLE NONE; CREATE TABLE own (x int); CREATE SCHEMA "☃"', login(gone))
     await server.query(
       `ALTER DATABASE app SET search_path = trap, pg_catalog; ALTER DATABASE app SET role = 'osb_owner';
        ALTER DATABASE app SET lock_timeout = 1;

@@ -1,6 +1,7 @@
 /** Every place in an operation at which its function can die. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FunctionName } from '../../shared/routes.ts'
+import type { OsbAnswer } from './broker.ts'
 import { type Call, shapeOf } from './fault-call.ts'
 import type { FaultLane } from './fault-lane.ts'
 
@@ -55,7 +56,7 @@ export async function crashAt(
   lane: FaultLane,
   name: FunctionName,
   point: CrashPoint,
-  act: () => Promise<unknown>,
+  act: () => Promise<OsbAnswer>,
 ): Promise<void> {
   const numbers = new WeakMap<Call, number>()
   let seen = 0
@@ -75,12 +76,17 @@ export async function crashAt(
     },
     after: (call) => die(call, 'after'),
   })
+  let answer: OsbAnswer
   try {
-    await act()
+    answer = await act()
   } finally {
     lane.calm()
   }
-  if (!met) throw new Error(`${name} never came to the point ${nameOfPoint(point)}`)
+  if (!met) {
+    throw new Error(
+      `${name} never came to the point ${nameOfPoint(point)}, but answered ${answer.status} ${answer.text}`,
+    )
+  }
   // What was on its way when the function died still arrives.
   await delay(30)
 }

@@ -53,6 +53,8 @@ export function shapeOf(call: Call): string {
     const statement = call.target
       .replace(/\bb[a-z2-7]{26}\b/g, 'user')
       .replace(/SCRAM-SHA-256\$[^']*/g, 'verifier')
+      .replace(/DATABASE "[^"]*"/g, 'DATABASE')
+      .replace(/\b\d{5,}\b/g, 'N')
       .replace(/\s+/g, ' ')
       .trim()
     return `QUERY ${statement.slice(0, 120)}`

@@ -61,6 +61,13 @@ export async function openFaultLane(t: ExecutionContext, options: FaultLaneOptio
   })
   const engine = await startEngineFaultProxy({ operatorNames: cluster.names, directory })
   t.teardown(async () => {
+    if (!t.passed)
+      t.log(
+        broker.lines
+          .filter((line) => line.includes('"level":"error"'))
+          .slice(-10)
+          .join('\n'),
+      )
     await Promise.all([api.stop(), engine.stop()])
     await rm(directory, { recursive: true, force: true })
   })

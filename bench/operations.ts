@@ -1,0 +1,115 @@
+/** The ten operations, each on something of its own to work on. */
+import { randomUUID } from 'node:crypto'
+import * as v from 'valibot'
+import { annotations, instanceRecordName } from '../shared/kubedb/names.ts'
+import type { FunctionName } from '../shared/routes.ts'
+import { textAt } from '../test/support/cluster.ts'
+import type { Wish } from './server-process.ts'
+import type { Site } from './site.ts'
+import { wishes } from './wishes.ts'
+
+export interface Operation {
+  name: FunctionName
+  /** of the right answer */
+  status: number
+  /**
+   * Makes what the request is about.
+   *
+   * @returns a request that is to be sent once
+   */
+  prepare(): Promise<Wish> | Wish
+  /** Says that the request was answered: what it made, another operation may take. */
+  done(wish: Wish): void
+}
+
+/** In the order of a life: what one makes, a later one takes; where nothing was made, it is made first. */
+export function operationsOf(site: Site): Operation[] {
+  const { instanceId, bindingId, stillNamespace } = site
+  const made = { provisioned: [''], updated: [''], bound: [''] }
+  for (const list of Object.values(made)) list.pop()
+
+  const ask = async (wish: Wish, status: number): Promise<void> => {
+    const answer = await site.ask(wish)
+    if (answer.status !== status) throw new Error(`${wish.method} ${wish.path}: ${answer.status} ${answer.text}`)
+  }
+  const anInstance = async (): Promise<string> => {
+    const known = made.provisioned.pop()
+    if (known !== undefined) return known
+    const id = randomUUID()
+    await ask(wishes.provision(id, stillNamespace), 202)
+    return id
+  }
+  const aBinding = async (): Promise<string> => {
+    const known = made.bound.pop()
+    if (known !== undefined) return known
+    const id = randomUUID()
+    await ask(wishes.bind(instanceId, id), 201)
+    return id
+  }
+  const always = (name: FunctionName, wish: Wish): Operation => ({
+    name,
+    status: 200,
+    prepare: () => wish,
+    done: () => undefined,
+  })
+
+  return [
+    always('catalog', wishes.catalog()),
+    always('fetch-instance', wishes.fetchInstance(instanceId)),
+    always('last-operation', wishes.lastOperation(instanceId, site.operation)),
+    {
+      name: 'provision',
+      status: 202,
+      prepare: () => wishes.provision(randomUUID(), stillNamespace),
+      done: (wish) => made.provisioned.push(idIn(wish)),
+    },
+    {
+      name: 'update',
+      status: 202,
+      async prepare() {
+        const id = await anInstance()
+        await callReady(site, id)
+        return wishes.update(id, { storage: '20Gi' })
+      },
+      done: (wish) => made.updated.push(idIn(wish)),
+    },
+    {
+      name: 'deprovision',
+      status: 202,
+      prepare: async () => wishes.deprovision(made.updated.pop() ?? (await anInstance())),
+      done: () => undefined,
+    },
+    {
+      name: 'bind',
+      status: 201,
+      prepare: () => wishes.bind(instanceId, randomUUID()),
+      done: (wish) => made.bound.push(idIn(wish)),
+    },
+    always('fetch-binding', wishes.fetchBinding(instanceId, bindingId)),
+    always('last-binding-operation', wishes.lastBindingOperation(instanceId, bindingId)),
+    {
+      name: 'unbind',
+      status: 200,
+      prepare: async () => wishes.unbind(instanceId, await aBinding()),
+      done: () => undefined,
+    },
+  ]
+}
+
+/** @returns the last id in the path */
+function idIn({ path }: Wish): string {
+  return new URL(path, 'http://broker').pathname.split('/').at(-1) ?? ''
+}
+
+const Operation = v.record(v.string(), v.unknown())
+
+/** Writes into the record of an instance that is no more than an object what the last poll of its provision would. */
+async function callReady({ cluster }: Site, instanceId: string): Promise<void> {
+  const path = `${cluster.recordsPath()}/${instanceRecordName(instanceId)}`
+  const { body } = await cluster.admin('GET', path)
+  const operation = v.parse(Operation, JSON.parse(textAt(body, 'metadata', 'annotations', annotations.operation)))
+  const { status, text } = await cluster.admin('PATCH', path, {
+    metadata: { annotations: { [annotations.operation]: JSON.stringify({ ...operation, state: 'succeeded' }) } },
+  })
+  if (status !== 200) throw new Error(`PATCH ${path}: ${status} ${text}`)
+}

@@ -1,0 +1,174 @@
+import test from 'ava'
+import pg from 'pg'
+import type { Reach } from '../../shared/kubedb/databases/database.ts'
+import { at, compareVersions, merge, put, resourcesOf } from '../../shared/kubedb/databases/dimensions.ts'
+import { postgres } from '../../shared/kubedb/databases/postgres.ts'
+
+const inside = { addresses: 'cluster' } as const
+const disk = { storage: { resources: { requests: { storage: '10Gi' } } } }
+
+test('a plan becomes a complete spec, the defaults of KubeDB that matter written out', (t) => {
+  t.deepEqual(postgres.build({ ...disk }, { version: '18.3' }, inside), {
+    version: '18.3',
+    replicas: 1,
+    storageType: 'Durable',
+    storage: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Gi' } } },
+    deletionPolicy: 'WipeOut',
+  })
+})
+
+test('several servers say how they replicate, as the plan wants it', (t) => {
+  const cluster = postgres.build({ storageType: 'Ephemeral', replicas: 3 }, { version: '18.3' }, inside)
+  t.like(cluster, {
+    replicas: 3,
+    standbyMode: 'Hot',
+    streamingMode: 'Asynchronous',
+    storageType: 'Ephemeral',
+  })
+  const warm = postgres.build({ ...disk, standbyMode: 'Warm' }, { version: '18.3', replicas: 3 }, inside)
+  t.like(warm, { standbyMode: 'Warm', streamingMode: 'Asynchronous' })
+})
+
+test('what a user asks for wins over the plan', (t) => {
+  const template = {
+    ...disk,
+    deletionPolicy: 'Halt',
+    podTemplate: {
+      spec: {
+        containers: [
+          {
+            name: 'postgres',
+            resources: { requests: { cpu: '500m', memory: '1Gi' }, limits: { memory: '1Gi' } },
+          },
+          { name: 'pg-coordinator', resources: { requests: { cpu: '200m' } } },
+        ],
+      },
+    },
+  }
+  const spec = postgres.build(
+    template,
+    {
+      version: '17.9',
+      cpu: '2',
+      memory: '4Gi',
+      storage: '50Gi',
+      storageClass: 'fast',
+      replicas: 3,
+      deletionPolicy: 'Delete',
+      suspended: false,
+      configuration: { work_mem: '8MB', jit: false, max_connections: 200 },
+    },
+    inside,
+  )
+  t.like(spec, { version: '17.9', replicas: 3, deletionPolicy: 'Delete', halted: false })
+  t.deepEqual(resourcesOf(spec, 'postgres'), {
+    requests: { cpu: '2', memory: '4Gi' },
+    limits: { memory: '4Gi' },
+  })
+  t.deepEqual(resourcesOf(spec, 'pg-coordinator'), { requests: { cpu: '200m' } })
+  t.is(at(spec, 'storage.resources.requests.storage'), '50Gi')
+  t.is(at(spec, 'storage.storageClassName'), 'fast')
+  t.deepEqual(spec.configuration, {
+    inline: { 'user.conf': "jit = 'false'\nmax_connections = '200'\nwork_mem = '8MB'\n" },
+  })
+})
+
+test('equal settings give equal files, whatever their order, and a quote ends no value', (t) => {
+  const build = (configuration: { [name: string]: string | number }) =>
+    postgres.build(disk, { version: '18.3', configuration }, inside).configuration
+  t.deepEqual(build({ b: 1, a: 2 }), build({ a: 2, b: 1 }))
+  t.deepEqual(build({ timezone: "x' evil" }), { inline: { 'user.conf': "timezone = 'x'' evil'\n" } })
+})
+
+test('a database in memory has no disk, and one with a disk says how large', (t) => {
+  const error = { name: 'BrokerError' }
+  const build = (template: Parameters<typeof postgres.build>[0], parameters = {}) =>
+    postgres.build(template, { version: '18.3', ...parameters }, inside)
+  t.throws(() => build({ storageType: 'Ephemeral' }, { storage: '1Gi' }), {
+    ...error,
+    message: /has no disk/,
+  })
+  t.throws(() => build({ storageType: 'Durable' }), { ...error, message: /parameters\.storage: missing/ })
+  t.throws(() => build({}), { ...error, message: /storageType: missing/ })
+  t.notThrows(() => build({}, { storage: '1Gi' }))
+})
+
+test('platforms outside the cluster get a load balancer', (t) => {
+  const spec = postgres.build(disk, { version: '18.3' }, { addresses: 'external' })
+  t.deepEqual(spec.serviceTemplates, [{ alias: 'primary', spec: { type: 'LoadBalancer' } }])
+})
+
+test('a plan is not changed by what is built from it', (t) => {
+  const template = { ...disk, podTemplate: { spec: { containers: [{ name: 'postgres' }] } } }
+  const before = JSON.stringify(template)
+  postgres.build(template, { version: '1', cpu: '1', storage: '5Gi', spec: { replicas: 3 } }, inside)
+  t.is(JSON.stringify(template), before)
+})
+
+const reach: Reach = {
+  host: 'osb-x.databases.svc',
+  hosts: ['osb-x.databases.svc'],
+  port: 5432,
+  database: 'app',
+  query: 'sslmode=disable',
+  caBundle: undefined,
+}
+
+test('a URI gives back what it was made of, however hostile', (t) => {
+  for (const [name, password, database] of [
+    ['buser', 'plain', 'app'],
+    ['b@:/?#[]', 'p@ss:w/rd?#&=+%25 ü\\\'"', 'my db/?#%'],
+    ['%41', '%%', '%2F'],
+    [' ', ' ', ' a'],
+  ] as const) {
+    const credentials = postgres.credentials({ ...reach, database }, { name, password })
+    const client = new pg.Client({ connectionString: String(credentials.uri) })
+    t.like(client, { user: name, password, host: reach.host, port: 5432 })
+    t.is(decodeURIComponent(new URL(String(credentials.uri)).pathname), `/${database}`)
+    const jdbc = new URL(String(credentials.jdbcUrl).replace(/^jdbc:/, ''))
+    t.is(jdbc.searchParams.get('user'), name)
+    t.is(jdbc.searchParams.get('password'), password)
+    t.is(decodeURIComponent(jdbc.pathname.slice(1)), database)
+  }
+})
+
+test('credentials have every key that buildpacks, libraries and the AppsCode broker know', (t) => {
+  const credentials = postgres.credentials({ ...reach, caBundle: 'PEM' }, { name: 'u', password: 'p' })
+  t.deepEqual(credentials, {
+    type: 'postgresql',
+    provider: 'kubedb',
+    protocol: 'postgresql',
+    Protocol: 'postgresql',
+    host: 'osb-x.databases.svc',
+    hosts: ['osb-x.databases.svc'],
+    port: 5432,
+    database: 'app',
+    username: 'u',
+    password: 'p',
+    uri: 'postgresql://u:p@osb-x.databases.svc:5432/app?sslmode=disable',
+    jdbcUrl: 'jdbc:postgresql://osb-x.databases.svc:5432/app?user=u&password=p&sslmode=disable',
+    rootCert: 'PEM',
+  })
+})
+
+test('an address of version 6 stands in brackets, and a strange query adds nothing to the URI', (t) => {
+  const external = { ...reach, host: '2001:db8::1', hosts: ['2001:db8::1'], query: 'sslmode=a%26b%3Dc' }
+  const { uri, host } = postgres.credentials(external, { name: 'u', password: 'p' })
+  t.is(uri, 'postgresql://u:p@[2001:db8::1]:5432/app?sslmode=a%26b%3Dc')
+  t.is(host, '2001:db8::1')
+})
+
+test('versions are compared by their numbers', (t) => {
+  t.true(compareVersions('9.6', '10.23') < 0)
+  t.true(compareVersions('18.10', '18.9') > 0)
+  t.is(compareVersions('18.3-bookworm', '18.3'), 0)
+  t.is(compareVersions('18', '18.0'), 0)
+})
+
+test('paths into a spec neither invent nor lose anything', (t) => {
+  t.is(at({ a: { b: 0 } }, 'a.b'), 0)
+  t.is(at({ a: 1 }, 'a.b.c'), null)
+  t.deepEqual(put({ a: { b: 1 } }, 'a.c', 2), { a: { b: 1, c: 2 } })
+  t.deepEqual(put({ a: 1 }, 'a.c', 2), { a: { c: 2 } })
+  t.deepEqual(merge({ a: { b: [1, 2], c: 1 } }, { a: { b: [3] } }), { a: { b: [3], c: 1 } })
+})
