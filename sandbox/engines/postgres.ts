@@ -200,8 +200,9 @@ async function launch(
   try {
     await untilAccepting(ask, () => gone)
   } catch (error) {
+    const died = gone !== undefined
     await server.stop()
-    const words = gone === undefined ? '' : serverMessages((await readFile(logFile, 'utf8')).slice(size))
+    const words = !died ? '' : serverMessages((await readFile(logFile, 'utf8')).slice(size))
     throw words === '' ? error : new Error(`PostgreSQL did not start: ${words}`, { cause: error })
   }
   return {

@@ -165,7 +165,6 @@ async function reportNotReady(world: World, db: Postgres, why: string): Promise<
 
 /** Connects as a client would and writes what it met; `Provisioned` comes last, once, and stays. */
 async function checkHealth(world: World, found: Postgres, switches: Switches): Promise<void> {
-  if (found.spec.halted) return
   if (switches.notAccepting) await world.servers.stop(keyOf(found))
   const trouble = switches.notAccepting ? notAcceptingSwitch : await connectionTrouble(world, found)
   if (trouble !== undefined) {

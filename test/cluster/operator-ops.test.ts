@@ -268,6 +268,7 @@ test('a spec edit is ignored while a request is in progress', async (t) => {
     return db?.status.observedGeneration === edited.metadata.generation && db
   })
   t.is(seen.status.phase, 'Ready')
+  t.true(seen.status.conditions.some(({ type }) => type === 'Paused'))
   t.deepEqual(await offshootNames(kube, resources.pods, namespace, 'pg'), ['pg-0'])
   await setSwitches(kube, namespace, {})
   await untilOpsPhase(kube, namespace, 'stalled', 'Successful')

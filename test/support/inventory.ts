@@ -142,7 +142,7 @@ export async function canUse(cluster: TestCluster, credentials: JsonObject): Pro
   client.on('error', () => undefined)
   try {
     await client.connect()
-    await client.query('CREATE TABLE IF NOT EXISTS used (at timestamptz); INSERT INTO used VALUES (now())')
+    await client.query('CREATE TEMPORARY TABLE used (at timestamptz); INSERT INTO used VALUES (now())')
     return true
   } catch {
     return false

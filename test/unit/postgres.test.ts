@@ -172,3 +172,13 @@ test('paths into a spec neither invent nor lose anything', (t) => {
   t.deepEqual(put({ a: 1 }, 'a.c', 2), { a: { c: 2 } })
   t.deepEqual(merge({ a: { b: [1, 2], c: 1 } }, { a: { b: [3] } }), { a: { b: [3], c: 1 } })
 })
+
+test('every server of several holds sessions of its own, one server is reached by its Service', (t) => {
+  const at = { name: 'osb-x', namespace: 'dbs' }
+  t.deepEqual(postgres.members({ ...at, spec: { replicas: 2 } }), [
+    'osb-x-0.osb-x-pods.dbs.svc',
+    'osb-x-1.osb-x-pods.dbs.svc',
+  ])
+  t.deepEqual(postgres.members({ ...at, spec: { replicas: 1 } }), [])
+  t.deepEqual(postgres.members({ ...at, spec: {} }), [])
+})

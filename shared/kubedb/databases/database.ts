@@ -31,6 +31,12 @@ export interface Database extends Traits {
   /** What can change in a running database, in the order in which changes are made. */
   readonly dimensions: readonly Dimension[]
 
+  /**
+   * @returns host names of the members that hold sessions of their own, inside the cluster; none where the Service
+   *   reaches all there is
+   */
+  members(database: { name: string; namespace: string; spec: JsonObject }): string[]
+
   /** @returns what an application needs to connect (OSB: the credentials of a binding) */
   credentials(reach: Reach, user: { name: string; password: string }): JsonObject
 

@@ -183,6 +183,13 @@ export const postgres: Database = {
     version(),
   ],
 
+  members({ name, namespace, spec }) {
+    const replicas = Number(at(spec, 'replicas') ?? 1)
+    if (replicas < 2) return []
+    // `<name>-standby` leads to any one of them.
+    return Array.from({ length: replicas }, (_, index) => `${name}-${index}.${name}-pods.${namespace}.svc`)
+  },
+
   credentials(reach, user) {
     const mode = new URLSearchParams(reach.query).get('sslmode') ?? 'disable'
     const name = encodeURIComponent(user.name)

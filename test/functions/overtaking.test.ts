@@ -1,0 +1,438 @@
+/**
+ * Requests that pass each other: one is held before each of its calls while another one runs. Whatever the order,
+ * a user that can log in has a record, and in the end there is what the last answer says.
+ */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import test, { type ExecutionContext } from 'ava'
+import { databaseName, instanceLabel } from '../../shared/kubedb/names.ts'
+import type { OsbAnswer } from '../support/broker.ts'
+import { at, useCluster } from '../support/cluster.ts'
+import { type FaultLane, openFaultLane, times } from '../support/fault-lane.ts'
+import { holdBefore, shapesOf } from '../support/hold.ts'
+import { canUse, inventoryOf, isEmpty, phaseIs } from '../support/inventory.ts'
+import { credentialsIn } from '../support/platform.ts'
+import { setSwitches } from '../support/switches.ts'
+import { turns } from '../support/turns.ts'
+
+const cluster = useCluster(test)
+/** where no database ever comes up */
+const dark = useCluster(test)
+
+const inTurn = turns(4)
+
+function onLane(
+  title: string,
+  body: (t: ExecutionContext, lane: FaultLane) => Promise<void>,
+  on = cluster,
+): void {
+  test(title, (t) => inTurn(async () => body(t, await openFaultLane(t, { cluster: on }))))
+}
+
+/** Users are listed before the records are: a user made in between has its record already. */
+async function assertNoOrphan(t: ExecutionContext, lane: FaultLane, instanceId: string, where: string) {
+  const { logins, bindings } = await lane.inventory(instanceId)
+  const known = bindings.map((one) => one.user)
+  t.deepEqual(
+    logins.filter((user) => !known.includes(user)),
+    [],
+    where,
+  )
+}
+
+async function assertUnbound(
+  t: ExecutionContext,
+  lane: FaultLane,
+  instanceId: string,
+  bindingId: string,
+  where: string,
+) {
+  const { users, bindings } = await lane.inventory(instanceId)
+  t.false(
+    bindings.some((one) => one.bindingId === bindingId),
+    where,
+  )
+  t.deepEqual(users, bindings.map((one) => one.user).toSorted(), where)
+}
+
+const brief = (answer: OsbAnswer) => `${answer.status} ${answer.text.slice(0, 200)}`
+
+/** A ready instance with a binding, so that nothing in it is for the first time. */
+async function used(lane: FaultLane): Promise<string> {
+  const instanceId = await lane.platform.instance()
+  await lane.cover(instanceId)
+  const answer = await lane.platform.bind(instanceId, randomUUID())
+  if (answer.status !== 201) throw new Error(`not bound: ${brief(answer)}`)
+  return instanceId
+}
+
+onLane('a bind that is overtaken by its unbind at any call leaves no user', async (t, lane) => {
+  const { platform } = lane
+  const instanceId = await used(lane)
+  const shapes = shapesOf(await lane.callsOf(() => platform.bind(instanceId, randomUUID())))
+  t.log(shapes.join(' | '))
+  t.true(shapes.length > 8)
+  for (const shape of shapes) {
+    const bindingId = randomUUID()
+    const held = await holdBefore(lane, 'bind', shape, () => platform.bind(instanceId, bindingId))
+    t.truthy(held, shape)
+    if (!held) continue
+    const parting = await platform.unbind(instanceId, bindingId)
+    t.true([200, 202, 410].includes(parting.status), `${shape}: ${brief(parting)}`)
+    await assertNoOrphan(t, lane, instanceId, `${shape}, unbind accepted`)
+    if (parting.status === 202) {
+      const poll = await platform.pollBinding(instanceId, bindingId, parting)
+      t.is(poll.body.state, 'in progress', `${shape}: ${brief(poll)}`)
+      await assertNoOrphan(t, lane, instanceId, `${shape}, unbind polled`)
+    }
+    held.release()
+    const answer = await held.answer
+    await assertNoOrphan(t, lane, instanceId, `${shape}, bind answered ${brief(answer)}`)
+    if (answer.status === 201) {
+      // The unbind had come before there was anything to unbind.
+      t.is(parting.status, 410, shape)
+      t.true(await canUse(cluster, credentialsIn(answer)), shape)
+    } else t.true(answer.status === 422 || answer.status >= 500, `${shape}: ${brief(answer)}`)
+
+    const last = parting.status === 202 ? parting : await platform.unbind(instanceId, bindingId)
+    const end = await platform.settleBinding(instanceId, bindingId, last)
+    t.true([200, 410].includes(end.status), `${shape}: ${brief(end)}`)
+    await assertUnbound(t, lane, instanceId, bindingId, shape)
+  }
+})
+
+onLane('a bind that comes to life after its unbind has ended leaves no user', async (t, lane) => {
+  const { platform } = lane
+  const instanceId = await used(lane)
+  const shapes = shapesOf(await lane.callsOf(() => platform.bind(instanceId, randomUUID())))
+  const sleepers = []
+  for (const shape of shapes) {
+    const bindingId = randomUUID()
+    const held = await holdBefore(lane, 'bind', shape, () => platform.bind(instanceId, bindingId))
+    t.truthy(held, shape)
+    if (held) sleepers.push({ shape, bindingId, held })
+  }
+  await Promise.all(
+    sleepers.map(async ({ shape, bindingId, held }) => {
+      const parting = await platform.unbind(instanceId, bindingId)
+      const end = await platform.settleBinding(instanceId, bindingId, parting)
+      t.true([200, 410].includes(end.status), `${shape}: ${brief(end)}`)
+      await assertNoOrphan(t, lane, instanceId, `${shape}, unbound`)
+      // Its function has long given up; what it had sent arrives only now.
+      const answer = await held.answer
+      t.true(answer.status >= 500, `${shape}: ${brief(answer)}`)
+      held.release()
+      await delay(300)
+      await assertNoOrphan(t, lane, instanceId, `${shape}, awake`)
+      // To the platform the bind has failed: it removes what may be left of it.
+      const again = await platform.settleBinding(
+        instanceId,
+        bindingId,
+        await platform.unbind(instanceId, bindingId),
+      )
+      t.true([200, 410].includes(again.status), `${shape}: ${brief(again)}`)
+    }),
+  )
+  for (const { shape, bindingId } of sleepers) await assertUnbound(t, lane, instanceId, bindingId, shape)
+})
+
+onLane('an unbind that is overtaken by a bind of the same id at any call', async (t, lane) => {
+  const { platform } = lane
+  const instanceId = await used(lane)
+  const probe = randomUUID()
+  await platform.bind(instanceId, probe)
+  const shapes = shapesOf(await lane.callsOf(() => platform.unbind(instanceId, probe)))
+  t.log(shapes.join(' | '))
+  t.true(shapes.length > 8)
+  for (const shape of shapes) {
+    const bindingId = randomUUID()
+    t.is((await platform.bind(instanceId, bindingId)).status, 201, shape)
+    const held = await holdBefore(lane, 'unbind', shape, () => platform.unbind(instanceId, bindingId))
+    t.truthy(held, shape)
+    if (!held) continue
+    const answer = await platform.bind(instanceId, bindingId)
+    t.true([200, 422].includes(answer.status), `${shape}: ${brief(answer)}`)
+    await assertNoOrphan(t, lane, instanceId, `${shape}, bind answered`)
+    held.release()
+    const parting = await held.answer
+    t.true([200, 202].includes(parting.status), `${shape}: ${brief(parting)}`)
+    await assertNoOrphan(t, lane, instanceId, `${shape}, unbind answered`)
+    const end = await platform.settleBinding(instanceId, bindingId, parting)
+    t.true([200, 410].includes(end.status), `${shape}: ${brief(end)}`)
+    await assertUnbound(t, lane, instanceId, bindingId, shape)
+  }
+})
+
+onLane('two binds of one id, the first held at any call, the binding removed in between', async (t, lane) => {
+  const { platform } = lane
+  const instanceId = await used(lane)
+  const shapes = shapesOf(await lane.callsOf(() => platform.bind(instanceId, randomUUID())))
+  for (const shape of shapes) {
+    const bindingId = randomUUID()
+    const held = await holdBefore(lane, 'bind', shape, () => platform.bind(instanceId, bindingId))
+    t.truthy(held, shape)
+    if (!held) continue
+    const second = await platform.bind(instanceId, bindingId)
+    t.true([200, 201].includes(second.status), `${shape}: ${brief(second)}`)
+    const parting = await platform.unbind(instanceId, bindingId)
+    t.true([200, 202].includes(parting.status), `${shape}: ${brief(parting)}`)
+    await assertNoOrphan(t, lane, instanceId, `${shape}, unbound`)
+
+    const users = watchUsers(lane, instanceId)
+    held.release()
+    const answer = await held.answer
+    t.deepEqual(await users.stop(), [], `${shape}: users without a record`)
+    if (answer.status === 201) t.true(await canUse(cluster, credentialsIn(answer)), shape)
+    else t.true(answer.status === 422 || answer.status >= 500, `${shape}: ${brief(answer)}`)
+    if (parting.status === 202) {
+      const end = await platform.settleBinding(instanceId, bindingId, parting)
+      t.is(end.status, 410, `${shape}: ${brief(end)}`)
+    }
+    if (answer.status === 201) await platform.unbind(instanceId, bindingId)
+    await assertNoOrphan(t, lane, instanceId, `${shape}, all answered`)
+  }
+})
+
+/** Looks again and again, as closely as it can, for users that can log in without a record. */
+function watchUsers(lane: FaultLane, instanceId: string): { stop(): Promise<string[]> } {
+  const found = new Set<string>()
+  let watching = true
+  const look = async () => {
+    while (watching) {
+      const { logins, bindings } = await lane.inventory(instanceId)
+      const known = bindings.map((one) => one.user)
+      for (const user of logins) if (!known.includes(user)) found.add(user)
+    }
+  }
+  const done = look()
+  return {
+    async stop() {
+      watching = false
+      await done
+      return [...found]
+    },
+  }
+}
+
+onLane(
+  'a provision that is overtaken by its deprovision at any call: either it is there, or nothing is',
+  async (t, lane) => {
+    await setSwitches(dark, { 'never-ready': 'no node has room' })
+    const { platform } = lane
+    const calls = await lane.callsOf(() => platform.provision(randomUUID()))
+    for (const shape of shapesOf(calls)) {
+      const instanceId = randomUUID()
+      const held = await holdBefore(lane, 'provision', shape, () => platform.provision(instanceId))
+      t.truthy(held, shape)
+      if (!held) continue
+      const parting = await platform.deprovision(instanceId)
+      t.true([202, 410].includes(parting.status), `${shape}: ${brief(parting)}`)
+      if (parting.status === 202) {
+        const poll = await platform.poll(instanceId, parting)
+        t.is(poll.body.state, 'in progress', `${shape}: ${brief(poll)}`)
+      }
+      held.release()
+      const answer = await held.answer
+      const there = await lane.inventory(instanceId)
+      t.true(there.databases.length <= 1, shape)
+      t.true(
+        there.databases.length === 0 || there.operation !== undefined,
+        `${shape}: a database without a record`,
+      )
+      if (parting.status === 410) {
+        t.is(answer.status, 202, `${shape}: ${brief(answer)}`)
+        t.is(there.databases.length, 1, shape)
+      }
+      const last = parting.status === 202 ? parting : await platform.deprovision(instanceId)
+      const end = await platform.settle(instanceId, last)
+      t.is(end.status, 410, `${shape}: ${brief(end)}`)
+      t.true(isEmpty(await lane.inventory(instanceId)), shape)
+    }
+  },
+  dark,
+)
+
+onLane(
+  'a provision that comes to life after its deprovision has ended leaves nothing that a second one does not remove',
+  async (t, lane) => {
+    const { platform } = lane
+    const calls = await lane.callsOf(() => platform.provision(randomUUID()))
+    await Promise.all(
+      (await sleepersOf(lane, shapesOf(calls))).map(async ({ shape, instanceId, held }) => {
+        const parting = await platform.settle(instanceId, await platform.deprovision(instanceId))
+        t.is(parting.status, 410, `${shape}: ${brief(parting)}`)
+        const answer = await held.answer
+        t.true(answer.status >= 500, `${shape}: ${brief(answer)}`)
+        held.release()
+        await delay(300)
+        const there = await lane.inventory(instanceId)
+        t.true(
+          there.databases.length === 0 || there.operation !== undefined,
+          `${shape}: a database without a record`,
+        )
+        const end = await platform.settle(instanceId, await platform.deprovision(instanceId))
+        t.is(end.status, 410, `${shape}: ${brief(end)}`)
+        t.true(isEmpty(await lane.inventory(instanceId)), shape)
+      }),
+    )
+  },
+  dark,
+)
+
+async function sleepersOf(lane: FaultLane, shapes: readonly string[]) {
+  const sleepers = []
+  for (const shape of shapes) {
+    const instanceId = randomUUID()
+    const held = await holdBefore(lane, 'provision', shape, () => lane.platform.provision(instanceId))
+    if (!held) throw new Error(`provision never came to ${shape}`)
+    sleepers.push({ shape, instanceId, held })
+  }
+  return sleepers
+}
+
+onLane('a bind that is overtaken by the deprovision of its instance leaves no record', async (t, lane) => {
+  const { platform } = lane
+  const probe = await used(lane)
+  const shapes = shapesOf(await lane.callsOf(() => platform.bind(probe, randomUUID()))).filter(
+    // What the engine is asked is the same as far as the cluster is concerned.
+    (shape) => !shape.startsWith('QUERY') || shape.includes('CREATE ROLE'),
+  )
+  for (const shape of shapes) {
+    const instanceId = await used(lane)
+    const bindingId = randomUUID()
+    const held = await holdBefore(lane, 'bind', shape, () => platform.bind(instanceId, bindingId))
+    t.truthy(held, shape)
+    if (!held) continue
+    const parting = await platform.deprovision(instanceId)
+    t.is(parting.status, 202, `${shape}: ${brief(parting)}`)
+    const end = await platform.settle(instanceId, parting)
+    t.is(end.status, 410, `${shape}: ${brief(end)}`)
+    held.release()
+    const answer = await held.answer
+    t.true(
+      answer.status === 422 || answer.status === 404 || answer.status >= 500,
+      `${shape}: ${brief(answer)}`,
+    )
+    // What a platform does after a bind that failed with 5xx.
+    const unbound = await platform.settleBinding(
+      instanceId,
+      bindingId,
+      await platform.unbind(instanceId, bindingId),
+    )
+    t.true([200, 410].includes(unbound.status), `${shape}: ${brief(unbound)}`)
+    const left = await lane.inventory(instanceId)
+    t.true(isEmpty(left), `${shape}: ${JSON.stringify(left)}`)
+  }
+})
+
+onLane(
+  'polls with tokens of the past do not disturb an instance that is provisioned anew',
+  async (t, lane) => {
+    const { platform } = lane
+    const instanceId = randomUUID()
+    const first = await platform.provision(instanceId)
+    await platform.settle(instanceId, first)
+    const parting = await platform.deprovision(instanceId)
+    t.is((await platform.settle(instanceId, parting)).status, 410)
+    const gone = await platform.poll(instanceId, first)
+    t.is(gone.body.state, 'failed', brief(gone))
+
+    const second = await platform.provision(instanceId)
+    t.is(second.status, 202, brief(second))
+    const { databases } = await lane.inventory(instanceId)
+    for (let round = 0; round < 5; round++) {
+      const [old, older] = await Promise.all([
+        platform.poll(instanceId, parting),
+        platform.poll(instanceId, first),
+      ])
+      t.is(old.status, 410, brief(old))
+      t.is(older.status, 200, brief(older))
+      t.is(older.body.state, 'failed', brief(older))
+      await delay(100)
+    }
+    t.is((await platform.settle(instanceId, second)).body.state, 'succeeded')
+    t.is((await platform.poll(instanceId, parting)).status, 410)
+    const { databases: now, operation } = await lane.inventory(instanceId)
+    t.deepEqual(now, databases)
+    t.is(operation?.state, 'succeeded')
+  },
+)
+
+onLane('a database that is removed by hand and made again under another UID', async (t, lane) => {
+  const { platform } = lane
+  const instanceId = await used(lane)
+  const path = `${cluster.databasesPath('postgreses')}/${databaseName(instanceId, 40)}`
+  const { body } = await cluster.admin('GET', path)
+
+  // While an update is under way:
+  await setSwitches(cluster, { 'stall-ops': 'VolumeExpansion' })
+  const update = await platform.update(instanceId, { storage: '20Gi' })
+  t.is(update.status, 202, brief(update))
+  await cluster.admin('DELETE', path)
+  await vanished(path)
+  const failed = await platform.settle(instanceId, update)
+  t.is(failed.body.state, 'failed', brief(failed))
+  await setSwitches(cluster, {})
+
+  const bound = await platform.bind(instanceId, randomUUID())
+  t.true(bound.status === 422 || bound.status >= 500, brief(bound))
+  const changed = await platform.update(instanceId, { cpu: '700m' })
+  t.is(changed.status, 422, brief(changed))
+
+  // Restored from a backup of its object: another UID, the same labels.
+  const again = await cluster.admin('POST', cluster.databasesPath('postgreses'), {
+    apiVersion: at(body, 'apiVersion') ?? '',
+    kind: at(body, 'kind') ?? '',
+    metadata: {
+      name: databaseName(instanceId, 40),
+      labels: at(body, 'metadata', 'labels') ?? {},
+      annotations: at(body, 'metadata', 'annotations') ?? {},
+    },
+    spec: at(body, 'spec') ?? {},
+  })
+  t.is(again.status, 201, again.text)
+  await phaseIs(cluster, instanceId, 'Ready')
+  const old = await platform.poll(instanceId, update)
+  t.is(old.body.state, 'failed', brief(old))
+  const rebound = await platform.bind(instanceId, randomUUID())
+  t.is(rebound.status, 201, brief(rebound))
+  const parting = await platform.deprovision(instanceId)
+  t.is((await platform.settle(instanceId, parting)).status, 410)
+  t.true(isEmpty(await lane.inventory(instanceId)))
+})
+
+async function vanished(path: string): Promise<void> {
+  for (const end = Date.now() + 30_000; Date.now() < end; await delay(100)) {
+    if ((await cluster.admin('GET', path)).status === 404) return
+  }
+  throw new Error(`${path} is still there`)
+}
+
+onLane(
+  "a stranger's database of the same name is never touched",
+  async (t, lane) => {
+    const { platform } = lane
+    const instanceId = randomUUID()
+    const name = databaseName(instanceId, 40)
+    const collection = dark.databasesPath('postgreses')
+    const made = await dark.admin('POST', collection, {
+      apiVersion: 'kubedb.com/v1',
+      kind: 'Postgres',
+      metadata: { name },
+      spec: { version: '18.3', storageType: 'Ephemeral', deletionPolicy: 'WipeOut' },
+    })
+    t.is(made.status, 201, made.text)
+    const uid = at(made.body, 'metadata', 'uid')
+    const refused = await platform.provision(instanceId)
+    t.is(refused.status, 409, brief(refused))
+    t.is((await platform.deprovision(instanceId)).status, 410)
+    t.is((await platform.fetch(instanceId)).status, 404)
+    const there = await dark.admin('GET', `${collection}/${name}`)
+    t.is(at(there.body, 'metadata', 'uid'), uid)
+    t.is(at(there.body, 'metadata', 'labels', instanceLabel), undefined)
+    t.is(at(there.body, 'metadata', 'deletionTimestamp'), undefined)
+    t.is((await inventoryOf(dark, instanceId)).operation, undefined)
+    t.true(times.abandonedAfter > times.requestBudget)
+  },
+  dark,
+)
