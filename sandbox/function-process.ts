@@ -37,6 +37,8 @@ export class FunctionProcess {
       env: { ...options.environment, PORT: '8080', K_SERVICE: `osb-${options.name}` },
       // The channel tells the port and, by closing, that the gateway is gone.
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      // A Ctrl-C of the terminal is for the gateway, which ends its functions in order.
+      detached: true,
     })
     this.pid = this.#child.pid
     for (const stream of [this.#child.stdout, this.#child.stderr]) {

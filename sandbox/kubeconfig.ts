@@ -24,7 +24,9 @@ export async function clusterOfKubeconfig(): Promise<ForeignCluster> {
   if (!cluster) throw new Error('The kubeconfig has no current context: kubectl config use-context sets one.')
   const server = new URL(cluster.server)
   if (server.protocol !== 'https:' || server.pathname !== '/') {
-    throw new Error(`The functions cannot use ${cluster.server}: it must be https://<host>:<port>.`)
+    throw new Error(
+      `The functions cannot use ${cluster.server}: it must be https://<host>:<port>. KUBECONFIG names the file to use.`,
+    )
   }
   const ca = cluster.caData
     ? Buffer.from(cluster.caData, 'base64').toString()

@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
 /**
- * Makes sure that one process at a time works on a folder. The lock is a socket: it cannot outlive its process.
+ * Makes sure that one process at a time works on a folder: this one, until it ends. The lock is a socket that somebody
+ * listens on, so that it cannot outlive its process.
  *
- * @returns a function that lets go
  * @throws {Locked} when another process has it
  */
-export async function lock(folder: string): Promise<() => Promise<void>> {
+export async function lock(folder: string): Promise<void> {
   const socket = join(tmpdir(), `kubedb-service-broker-${hashOf(folder)}.sock`)
   const server = createServer((connection) => connection.destroy()).unref()
   if (!(await listens(server, socket))) {
@@ -18,7 +19,7 @@ export async function lock(folder: string): Promise<() => Promise<void>> {
     await rm(socket, { force: true })
     if (!(await listens(server, socket))) throw new Locked(folder)
   }
-  return () => new Promise((done) => server.close(() => done()))
+  process.once('exit', () => rmSync(socket, { force: true }))
 }
 
 /** Another process works on the folder. */

@@ -5,6 +5,7 @@
  *   BROKER_USERNAME   broker by default
  *   BROKER_PASSWORD   generated and kept by default
  *   --reset           forget all data of earlier runs
+ *   --directory PATH  where everything is kept: .sandbox by default
  *   --cluster         run the functions against the cluster that KUBECONFIG names, which must have KubeDB
  *
  * Ctrl-C or SIGTERM ends everything; a second one does not wait.
@@ -12,13 +13,12 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rm, statfs } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { writePrivateFile } from './atomic-file.ts'
 import { filesIn, type SandboxFiles } from './files.ts'
-import { instructions } from './instructions.ts'
 import { lock } from './lock.ts'
-import { type Sandbox, startSandbox } from './sandbox.ts'
+import type { Sandbox } from './sandbox.ts'
 
 /** Bytes: programs, data of a few databases, and what building the control plane once needs. */
 const room = 500 * 2 ** 20
@@ -37,6 +37,7 @@ interface Wishes {
   username: string
   password: string | undefined
   reset: boolean
+  directory: string
   foreign: boolean
 }
 
@@ -44,7 +45,11 @@ interface Wishes {
 function wishes(args: string[], env: NodeJS.ProcessEnv): Wishes {
   const { values } = parseArgs({
     args,
-    options: { reset: { type: 'boolean', default: false }, cluster: { type: 'boolean', default: false } },
+    options: {
+      reset: { type: 'boolean', default: false },
+      directory: { type: 'string', default: join(import.meta.dirname, '../.sandbox') },
+      cluster: { type: 'boolean', default: false },
+    },
   })
   const port = Number(env.PORT || 8080)
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
@@ -57,6 +62,7 @@ function wishes(args: string[], env: NodeJS.ProcessEnv): Wishes {
     username,
     password: env.BROKER_PASSWORD || undefined,
     reset: values.reset,
+    directory: resolve(values.directory),
     foreign: values.cluster,
   }
 }
@@ -119,8 +125,8 @@ async function main(): Promise<void> {
     setInterval(() => process.ppid !== parent && onSignal(), 250).unref()
   }
 
-  const { port, reset, foreign, ...wish } = wishes(process.argv.slice(2), process.env)
-  const files = filesIn(join(import.meta.dirname, '../.sandbox'))
+  const { port, reset, directory, foreign, ...wish } = wishes(process.argv.slice(2), process.env)
+  const files = filesIn(directory)
   await mkdir(files.directory, { recursive: true, mode: 0o700 })
   await lock(files.directory)
   await rm(files.sandbox, { force: true })
@@ -130,6 +136,9 @@ async function main(): Promise<void> {
     for (const folder of [files.directory, files.engines]) await rm(folder, { recursive: true, force: true })
     await mkdir(files.directory, { mode: 0o700 })
   }
+  // Loaded only now: it takes a while, and what is wrong with the wishes should be said at once.
+  const { startSandbox } = await import('./sandbox.ts')
+  aborter.signal.throwIfAborted()
   sandbox = await startSandbox({
     files,
     port,
@@ -145,6 +154,7 @@ async function main(): Promise<void> {
     signal: aborter.signal,
   })
   if (aborter.signal.aborted) return end(0)
+  const { instructions } = await import('./instructions.ts')
   const lines = await instructions(sandbox)
   progress('Ready')
   console.log(lines)

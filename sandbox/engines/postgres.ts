@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { chown, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -101,9 +101,12 @@ async function prepare(home: string, dataFolder: string): Promise<Installation> 
   const account = await engineAccount()
   await mkdir(dataFolder, { recursive: true, mode: 0o755 })
   if (account) {
+    for (const folder of [home, dataFolder]) {
+      // Whatever our umask made of it.
+      await chmod(folder, 0o755)
+      await chown(folder, account.uid, account.gid)
+    }
     await assertReachable(dataFolder)
-    await chown(home, account.uid, account.gid)
-    await chown(dataFolder, account.uid, account.gid)
   }
   const programs = await copyPostgresBinaries(found.folder, home, account)
   const template = `${programs}-template`

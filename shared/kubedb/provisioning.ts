@@ -601,22 +601,24 @@ export async function pollProvision(
       return { state: 'failed', description: operation.description || 'the database did not become ready' }
     case 'in progress': {
       if (!state.database) return { state: 'in progress', description: 'the database is about to be made' }
-      const events =
-        age(operation.started) > slow
-          ? await newestEvents(broker, record.database.namespace, record.database.name)
-          : []
+      const events = age(operation.started) > slow ? await newestEvents(broker, record.database) : []
       return { state: 'in progress', description: userFacing(progress(state.database, events)) }
     }
   }
 }
 
 /** Events only explain: a cluster that does not hand them out does not fail the poll. */
-async function newestEvents(broker: Broker, namespace: string, name: string): Promise<Event[]> {
+async function newestEvents(
+  broker: Broker,
+  { kind, namespace, name }: InstanceRecord['database'],
+): Promise<Event[]> {
+  // The Service of the same name has events of its own.
+  const about = encodeURIComponent(`involvedObject.kind=${kind},involvedObject.name=${name}`)
   try {
     return await broker.cluster.list(
       Event,
       { api: '/api/v1', namespace, plural: 'events' },
-      `limit=100&fieldSelector=${encodeURIComponent(`involvedObject.name=${name}`)}`,
+      `limit=100&fieldSelector=${about}`,
     )
   } catch (error) {
     if (error instanceof ApiError) return []
