@@ -7,6 +7,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { configurationPage } from './generate/configuration-page.ts'
+import { knativeFiles } from './generate/knative.ts'
 import type { Files } from './generate/manifest.ts'
 import { rbacFiles } from './generate/rbac.ts'
 import { routesPage } from './generate/routes-page.ts'
@@ -16,10 +17,11 @@ import { renderCatalog } from './shared/osb/catalog-yaml.ts'
 
 /** @returns every derived file of the checkout as it should be */
 export async function derivedFiles(root: string): Promise<Files> {
-  const catalog = await readFile(join(root, 'knative/catalog.yaml'), 'utf8')
+  const catalog = await readFile(join(root, 'knative/base/catalog.yaml'), 'utf8')
   return {
     ...rbacFiles([...kinds.values()]),
-    'knative/catalog.json': renderCatalog(catalog, kinds),
+    ...knativeFiles(),
+    'knative/base/catalog.json': renderCatalog(catalog, kinds),
     'docs/routes.md': routesPage(),
     'docs/configuration.md': configurationPage(variables()),
   }

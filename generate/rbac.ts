@@ -7,19 +7,19 @@ export const defaultNamespaces: Namespaces = { broker: 'kubedb-service-broker', 
 /** @returns the manifests in knative/ that say who may do what, in the order in which they are applied */
 export function rbacFiles(kinds: readonly KindResources[], namespaces = defaultNamespaces): Files {
   return {
-    'knative/100-namespaces.yaml': yaml("The broker's namespace, and the one its databases go into.", [
+    'knative/base/100-namespaces.yaml': yaml("The broker's namespace, and the one its databases go into.", [
       namespace(namespaces.broker),
       namespace(namespaces.databases),
     ]),
-    'knative/200-service-accounts.yaml': yaml(
+    'knative/base/200-service-accounts.yaml': yaml(
       'One ServiceAccount for each function.',
       serviceAccounts(namespaces),
     ),
-    'knative/210-broker-roles.yaml': yaml(
+    'knative/base/210-broker-roles.yaml': yaml(
       "What each function may do with the broker's records.",
       brokerRoles(namespaces),
     ),
-    'knative/220-database-roles.yaml': yaml(
+    'knative/base/220-database-roles.yaml': yaml(
       'What each function may do where databases are. For databases in more namespaces, apply it in each.',
       databaseRoles(namespaces, kinds),
     ),

@@ -62,7 +62,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   })
   const common: Record<string, string> = {
     DATABASE_NAMESPACE: namespaces.databases,
-    CATALOG_FILE: options.catalogFile ?? join(import.meta.dirname, '../knative/catalog.yaml'),
+    CATALOG_FILE: options.catalogFile ?? join(import.meta.dirname, '../knative/base/catalog.yaml'),
     USERS_FILE: usersFile,
     KEYS_DIRECTORY: keysDirectory,
     KUBERNETES_SERVICE_HOST: apiServer.host,

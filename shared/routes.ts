@@ -24,6 +24,9 @@ export type Verb = 'get' | 'list' | 'create' | 'update' | 'patch' | 'delete'
 
 export type Permissions = { readonly [T in Target]?: readonly Verb[] }
 
+/** What a function reads from a file beside the users, which all read. Keys go only where passwords are derived. */
+export type Mount = 'catalog' | 'keys'
+
 export type Method = 'GET' | 'PUT' | 'PATCH' | 'DELETE'
 
 export interface Route {
@@ -35,6 +38,7 @@ export interface Route {
   /** `:name` stands for exactly one path segment */
   readonly path: string
   readonly permissions: Permissions
+  readonly mounts: readonly Mount[]
 }
 
 const instance = '/v2/service_instances/:instance_id'
@@ -44,6 +48,7 @@ export const routes = [
   {
     operation: 'Catalog Management',
     function: 'catalog',
+    mounts: ['catalog'],
     method: 'GET',
     path: '/v2/catalog',
     permissions: {},
@@ -51,6 +56,7 @@ export const routes = [
   {
     operation: 'Provisioning',
     function: 'provision',
+    mounts: ['catalog'],
     method: 'PUT',
     path: instance,
     permissions: {
@@ -63,6 +69,7 @@ export const routes = [
   {
     operation: 'Fetching a Service Instance',
     function: 'fetch-instance',
+    mounts: [],
     method: 'GET',
     path: instance,
     permissions: { records: ['get'] },
@@ -70,6 +77,7 @@ export const routes = [
   {
     operation: 'Updating a Service Instance',
     function: 'update',
+    mounts: ['catalog'],
     method: 'PATCH',
     path: instance,
     permissions: {
@@ -82,6 +90,7 @@ export const routes = [
   {
     operation: 'Deprovisioning',
     function: 'deprovision',
+    mounts: [],
     method: 'DELETE',
     path: instance,
     permissions: {
@@ -96,6 +105,7 @@ export const routes = [
   {
     operation: 'Polling Last Operation for Service Instances',
     function: 'last-operation',
+    mounts: [],
     method: 'GET',
     path: `${instance}/last_operation`,
     permissions: {
@@ -112,6 +122,7 @@ export const routes = [
   {
     operation: 'Binding',
     function: 'bind',
+    mounts: ['catalog', 'keys'],
     method: 'PUT',
     path: binding,
     permissions: {
@@ -125,6 +136,7 @@ export const routes = [
   {
     operation: 'Fetching a Service Binding',
     function: 'fetch-binding',
+    mounts: ['keys'],
     method: 'GET',
     path: binding,
     permissions: { records: ['get'], appBindings: ['get'], services: ['get'] },
@@ -132,6 +144,7 @@ export const routes = [
   {
     operation: 'Unbinding',
     function: 'unbind',
+    mounts: [],
     method: 'DELETE',
     path: binding,
     permissions: {
@@ -145,6 +158,7 @@ export const routes = [
   {
     operation: 'Polling Last Operation for Service Bindings',
     function: 'last-binding-operation',
+    mounts: ['keys'],
     method: 'GET',
     path: `${binding}/last_operation`,
     permissions: {

@@ -157,7 +157,7 @@ export async function startTestBroker(cluster: TestCluster, options: TestBrokerO
   const directory = await mkdtemp(join(tmpdir(), 'test-broker-'))
   const catalogFile = join(directory, 'catalog.yaml')
   for (const name of ['catalog.yaml', 'catalog.json']) {
-    await copyFile(join(root, 'knative', name), join(directory, name))
+    await copyFile(join(root, 'knative/base', name), join(directory, name))
   }
   const user = { username: 'tester', password: 'a password: of ünïcode' }
   const users = options.users ?? [user]

@@ -5,7 +5,7 @@ import { unchanged } from '../../shared/osb/entity-tag.ts'
 import { folder, headers, start } from './function-process.ts'
 
 const program = fileURLToPath(new URL('../../functions/catalog.ts', import.meta.url))
-const shipped = fileURLToPath(new URL('../../knative/catalog.yaml', import.meta.url))
+const shipped = fileURLToPath(new URL('../../knative/base/catalog.yaml', import.meta.url))
 
 /** Starts the catalog function, as in the cluster: without a service account. */
 async function catalog(t: ExecutionContext, content?: string) {

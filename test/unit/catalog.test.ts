@@ -24,7 +24,7 @@ const traits: ReadonlyMap<string, Traits> = new Map([
   ],
 ])
 
-const shippedFile = new URL('../../knative/catalog.yaml', import.meta.url)
+const shippedFile = new URL('../../knative/base/catalog.yaml', import.meta.url)
 
 const smallest = `
 v: 1

@@ -29,8 +29,8 @@ test('a file that was edited or is missing is stale', async (t) => {
     await cp(join(root, folder), join(copy, folder), { recursive: true })
   t.deepEqual(await staleFiles(copy), [])
   await cp(join(copy, 'docs/configuration.md'), join(copy, 'docs/routes.md'))
-  await rm(join(copy, 'knative/210-broker-roles.yaml'))
-  t.deepEqual((await staleFiles(copy)).sort(), ['docs/routes.md', 'knative/210-broker-roles.yaml'])
+  await rm(join(copy, 'knative/base/210-broker-roles.yaml'))
+  t.deepEqual((await staleFiles(copy)).sort(), ['docs/routes.md', 'knative/base/210-broker-roles.yaml'])
 })
 
 test('generated files say so, and are YAML', (t) => {

@@ -1,0 +1,41 @@
+import { httpProxy, httpRoute, virtualService } from './gateways.ts'
+import { type Files, yaml } from './manifest.ts'
+import { networkPolicies } from './network-policies.ts'
+import { defaultNamespaces } from './rbac.ts'
+import { knativeServices } from './services.ts'
+
+/** Examples: an overlay of one's own patches them. */
+const host = 'broker.example.com'
+
+/** @returns the manifests in knative/ that say what runs and how it is reached, in the order in which they are applied */
+export function knativeFiles(namespaces = defaultNamespaces): Files {
+  const { broker } = namespaces
+  return {
+    'knative/base/300-services.yaml': yaml('The ten functions.', knativeServices(namespaces)),
+    'knative/base/310-network-policies.yaml': yaml('Who may talk to whom.', networkPolicies(namespaces)),
+    'knative/overlays/gateway-api/400-route.yaml': yaml(
+      'The route map for Gateway API: patch host name, Gateway and local gateway to yours.',
+      httpRoute(broker, {
+        host,
+        gateway: { name: 'public', namespace: 'gateways' },
+        local: { name: 'kourier-internal', namespace: 'kourier-system' },
+      }),
+    ),
+    'knative/overlays/istio/400-route.yaml': yaml(
+      'The route map for Istio: patch host name and Gateway to yours.',
+      virtualService(broker, {
+        host,
+        gateway: { name: 'public', namespace: 'gateways' },
+        local: { name: 'knative-local-gateway', namespace: 'istio-system' },
+      }),
+    ),
+    'knative/overlays/contour/400-route.yaml': yaml(
+      'The route map for Contour: patch the host name to yours.',
+      httpProxy(broker, {
+        host,
+        gateway: { name: 'public', namespace: 'gateways' },
+        local: { name: 'envoy', namespace: 'contour-internal' },
+      }),
+    ),
+  }
+}

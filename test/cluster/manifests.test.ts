@@ -1,0 +1,157 @@
+/** The committed manifests, against the definitions of Knative and of the gateways themselves. */
+import { existsSync } from 'node:fs'
+import { glob, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import test from 'ava'
+import { parseAllDocuments } from 'yaml'
+import { isObject } from '../../shared/json.ts'
+import { routes } from '../../shared/routes.ts'
+import { textAt, useCluster } from '../support/cluster.ts'
+
+const root = join(import.meta.dirname, '../..')
+const crds = join(root, '../shared/crds')
+const cluster = useCluster(test)
+
+interface Manifest {
+  file: string
+  object: { [key: string]: unknown }
+}
+
+async function manifests(): Promise<Manifest[]> {
+  const all: Manifest[] = []
+  for await (const file of glob('knative/**/[0-9]*.yaml', { cwd: root })) {
+    for (const document of parseAllDocuments(await readFile(join(root, file), 'utf8'))) {
+      const object: unknown = document.toJS()
+      if (!isObject(object)) throw new Error(`${file} holds something that is no object`)
+      all.push({ file, object })
+    }
+  }
+  return all
+}
+
+const definitions = ['knative', 'gateway-api', 'istio', 'contour']
+
+test.before('install the definitions', async () => {
+  if (!existsSync(crds)) return
+  for (const folder of definitions) {
+    for (const name of await readdir(join(crds, folder))) {
+      if (!/^(services\.serving|httproutes|referencegrants|virtualservices|httpproxies)\./.test(name))
+        continue
+      const text = await readFile(join(crds, folder, name), 'utf8')
+      const created = await cluster.admin(
+        'POST',
+        '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',
+        JSON.parse(text),
+      )
+      if (created.status !== 201 && created.status !== 409)
+        throw new Error(`${name}: ${JSON.stringify(created.body)}`)
+    }
+  }
+})
+
+const plurals: { [kind: string]: string } = {
+  Namespace: 'namespaces',
+  ServiceAccount: 'serviceaccounts',
+  Role: 'roles',
+  RoleBinding: 'rolebindings',
+  Service: 'services',
+  NetworkPolicy: 'networkpolicies',
+  HTTPRoute: 'httproutes',
+  ReferenceGrant: 'referencegrants',
+  VirtualService: 'virtualservices',
+  HTTPProxy: 'httpproxies',
+}
+
+test('every manifest passes strict validation', async (t) => {
+  if (!existsSync(crds)) {
+    t.log(
+      'skipped: the definitions of Knative and of the gateways are not beside this checkout (../shared/crds)',
+    )
+    t.pass()
+    return
+  }
+  const seen = await manifests()
+  t.true(seen.length > 50)
+  for (const { file, object } of seen) {
+    const { apiVersion, kind, metadata } = object
+    const plural = plurals[String(kind)]
+    if (!plural || !isObject(metadata)) throw new Error(`${file}: a ${String(kind)} was not expected`)
+    const group = String(apiVersion) === 'v1' ? '/api/v1' : `/apis/${String(apiVersion)}`
+    const namespaced = metadata.namespace !== undefined
+    // Dry runs need a namespace that is there: the file's own pair stands for those of the manifests.
+    const namespace = cluster.namespaces.broker
+    const dry = namespaced ? { ...object, metadata: { ...metadata, namespace } } : object
+    const path = `${group}${namespaced ? `/namespaces/${namespace}` : ''}/${plural}?dryRun=All&fieldValidation=Strict`
+    let answer = await cluster.admin('POST', path, dry)
+    // A definition is served a moment after it is made.
+    for (let attempt = 0; answer.status === 404 && attempt < 40; attempt++) {
+      await new Promise((resolve) => setTimeout(resolve, 250))
+      answer = await cluster.admin('POST', path, dry)
+    }
+    t.true([200, 201, 409].includes(answer.status), `${file} ${String(kind)}: ${JSON.stringify(answer.body)}`)
+  }
+})
+
+test('a field that Knative does not know would have been seen', async (t) => {
+  if (!existsSync(crds)) {
+    t.log('skipped: no ../shared/crds')
+    t.pass()
+    return
+  }
+  const service = (await manifests()).find(
+    ({ object }) => object.apiVersion === 'serving.knative.dev/v1',
+  )?.object
+  const namespace = cluster.namespaces.broker
+  const path = `/apis/serving.knative.dev/v1/namespaces/${namespace}/services?dryRun=All&fieldValidation=Strict`
+  const wrong = {
+    ...service,
+    metadata: { name: 'wrong', namespace },
+    spec: { template: { spec: { lifecycles: {} } } },
+  }
+  let answer = await cluster.admin('POST', path, wrong)
+  for (let attempt = 0; answer.status === 404 && attempt < 40; attempt++) {
+    await new Promise((resolve) => setTimeout(resolve, 250))
+    answer = await cluster.admin('POST', path, wrong)
+  }
+  t.is(answer.status, 400)
+  t.regex(textAt(answer.body, 'message'), /unknown field "spec\.template\.spec\.lifecycles"/)
+})
+
+test("the Services keep to what Knative's webhook admits", async (t) => {
+  const services = (await manifests()).filter(({ object }) => object.apiVersion === 'serving.knative.dev/v1')
+  t.is(services.length, routes.length)
+  for (const { object } of services) {
+    const text = JSON.stringify(object)
+    for (const refused of [
+      'terminationGracePeriodSeconds',
+      'restartPolicy',
+      'lifecycle',
+      'hostPort',
+      'nodeName',
+      'nodeSelector',
+      'tolerations',
+      'affinity',
+      'initContainers',
+      'fieldRef',
+      'hostPath',
+      'persistentVolumeClaim',
+      'periodSeconds',
+      'failureThreshold',
+      '"automountServiceAccountToken":true',
+      'initial-scale":"0"',
+    ]) {
+      t.false(text.includes(refused), refused)
+    }
+    const { metadata, spec } = object
+    t.is(
+      isObject(metadata) && isObject(metadata.labels) && metadata.labels['networking.knative.dev/visibility'],
+      'cluster-local',
+    )
+    t.false(isObject(metadata) && 'annotations' in metadata, 'autoscaling belongs to the template')
+    const template = isObject(spec) && isObject(spec.template) ? spec.template : {}
+    const pod = isObject(template.spec) ? template.spec : {}
+    t.false('securityContext' in pod, 'a pod has no securityContext of its own')
+    const seconds = Number(pod.timeoutSeconds)
+    t.true(seconds > 35 && seconds < 60, 'queue-proxy drains 30 s, platforms wait 60')
+  }
+})
