@@ -1,7 +1,7 @@
 import { brokerOf } from '../shared/broker.ts'
 import { BrokerError } from '../shared/errors.ts'
 import { fetching, instanceState } from '../shared/kubedb/decide.ts'
-import { findInstance } from '../shared/kubedb/provisioning.ts'
+import { findInstance } from '../shared/kubedb/instance.ts'
 import { Status } from '../shared/osb/answers.ts'
 import { serve } from '../shared/serve.ts'
 

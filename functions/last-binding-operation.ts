@@ -1,7 +1,7 @@
 import { brokerOf } from '../shared/broker.ts'
 import { findBinding, pollBinding } from '../shared/kubedb/bindings.ts'
 import { decided } from '../shared/kubedb/broker.ts'
-import { findInstance } from '../shared/kubedb/provisioning.ts'
+import { findInstance } from '../shared/kubedb/instance.ts'
 import { parseOperationToken } from '../shared/kubedb/token.ts'
 import { query } from '../shared/osb/body.ts'
 import { answerPoll } from '../shared/osb/last-operation.ts'

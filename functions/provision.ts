@@ -2,9 +2,9 @@ import { brokerOf } from '../shared/broker.ts'
 import { findPlan } from '../shared/catalog.ts'
 import { BrokerError } from '../shared/errors.ts'
 import { decided } from '../shared/kubedb/broker.ts'
+import { findInstance } from '../shared/kubedb/instance.ts'
 import {
   asyncRequired,
-  findInstance,
   type ProvisionRequest,
   provision,
   provisionAgain,

@@ -1,8 +1,8 @@
 import { brokerOf } from '../shared/broker.ts'
 import { BrokerError } from '../shared/errors.ts'
-import { findBinding, unbind } from '../shared/kubedb/bindings.ts'
+import { findBinding, forgetBinding, unbind } from '../shared/kubedb/bindings.ts'
 import { decided } from '../shared/kubedb/broker.ts'
-import { findInstance } from '../shared/kubedb/provisioning.ts'
+import { findInstance } from '../shared/kubedb/instance.ts'
 import { Status } from '../shared/osb/answers.ts'
 import { query } from '../shared/osb/body.ts'
 import { DeleteQuery } from '../shared/osb/requests.ts'
@@ -20,6 +20,7 @@ await serve('unbind', async function unbinding(c) {
       findInstance(broker, instanceId, caller),
       findBinding(broker, instanceId, bindingId),
     ])
+    if (binding && !instance) await forgetBinding(broker, binding)
     if (!instance || !binding) throw new BrokerError('Gone', 'there is no such service binding')
     const { service_id: serviceId, accepts_incomplete: asynchronous } = query(c, DeleteQuery)
     if (serviceId !== binding.info.serviceId) {

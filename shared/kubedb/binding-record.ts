@@ -32,6 +32,8 @@ export const BindingInfo = v.object({
   created: v.string(),
   /** id of the operation under way, for its token */
   operation: v.string(),
+  /** several requests have been at work on it side by side: also when it is ready, one may be about to make the user */
+  contested: v.optional(v.boolean(), false),
   /** while deleting: the record was still being created, so its creator may yet make the user */
   overtaken: v.optional(v.boolean(), false),
   description: v.optional(v.string(), ''),

@@ -18,6 +18,7 @@ import { type Account, type Reach, Unreachable, type Users } from './databases/d
 import { kindOf } from './databases/kinds.ts'
 import { bindable, binding, bindingState, instanceState, unbinding } from './decide.ts'
 import { openUsers } from './engine.ts'
+import { readRecord } from './instance.ts'
 import { type InstanceRecord, userFacing } from './instance-record.ts'
 import { derivePassword, newNonce, userName } from './passwords.ts'
 import {
@@ -117,6 +118,7 @@ export async function bind(
     since: now,
     created: now,
     operation: newOperationId(),
+    contested: false,
     overtaken: false,
     description: '',
   }
@@ -195,7 +197,7 @@ async function bindAgain(
       return complete(
         broker,
         instance,
-        await refreshed(broker, existing),
+        existing,
         around ?? (await readSurroundings(broker, instance)),
         asynchronous,
         'found',
@@ -206,13 +208,26 @@ async function bindAgain(
 }
 
 /**
- * Whoever removes a binding that is being made trusts that after some time nobody is at it any more. So before work is
- * taken up on an older record, its time starts anew.
+ * Takes up work on a record that was found. Whoever removes a binding trusts that after some time nobody is at it any
+ * more, so its time starts anew; its maker may be at work too, so it is contested.
  */
-async function refreshed(broker: Broker, record: BindingRecord): Promise<BindingRecord> {
-  if (age(record.info.since) < broker.abandonedAfter / 3) return record
-  return write(broker, record, { ...record.info, since: timestamp() })
+async function claimed(broker: Broker, record: BindingRecord): Promise<BindingRecord> {
+  const elapsed = age(record.info.since)
+  if (record.info.contested && elapsed < broker.abandonedAfter / 3) return record
+  return write(broker, record, {
+    ...record.info,
+    since: timestamp(),
+    contested: elapsed < broker.abandonedAfter,
+  })
 }
+
+/** @returns whether a request that was to make the binding may still be about to make its user */
+function beingMade(broker: Broker, { state, contested, since }: BindingInfo): boolean {
+  return (state === 'creating' || contested) && age(since) < broker.abandonedAfter
+}
+
+/** A time so long ago that nobody is at work any more. */
+const longAgo = new Date(0).toISOString()
 
 async function write(broker: Broker, record: BindingRecord, info: BindingInfo): Promise<BindingRecord> {
   try {
@@ -239,8 +254,12 @@ async function complete(
   asynchronous: boolean,
   origin: 'made just now' | 'found',
 ): Promise<Outcome<Bound>> {
-  const later = (why: string): Outcome<Bound> => {
-    if (asynchronous) return { state: 'under way', operation: tokenOf('bind', record) }
+  const later = async (why: string): Promise<Outcome<Bound>> => {
+    if (asynchronous) {
+      // This request leaves it to the polls.
+      if (origin === 'made just now') await write(broker, record, { ...record.info, since: longAgo })
+      return { state: 'under way', operation: tokenOf('bind', record) }
+    }
     throw new BrokerError(
       'AsyncRequired',
       `the database cannot be reached just now (${why}): send accepts_incomplete=true`,
@@ -264,9 +283,10 @@ async function complete(
   }
   try {
     const before = await users.list()
+    const mine = origin === 'found' ? await claimed(broker, record) : record
     await users.create(account)
     const [written] = await Promise.all([
-      ready(broker, record, users),
+      ready(broker, mine, users),
       // Other bindings' remains are no reason to fail this one; the next bind tries again.
       sweep(broker, instance.info.instanceId, users, before).catch((error: unknown) =>
         log('warn', 'users of removed bindings could not be dropped', { error: errorFields(error) }),
@@ -298,7 +318,10 @@ function engineFailed(error: unknown): Error {
   return error instanceof Overtaken ? error : translate(error, 'finishing the service binding')
 }
 
-/** Writes `ready`. Where an unbind was first, the user just made goes again, and with it the record. */
+/**
+ * Writes `ready`. Where an unbind was first, the user just made goes again, and with it the record, unless somebody
+ * else may still be about to make the user.
+ */
 async function ready(broker: Broker, record: BindingRecord, users: Users): Promise<BindingRecord> {
   let current = record
   for (let attempt = 1; ; attempt++) {
@@ -319,7 +342,7 @@ async function ready(broker: Broker, record: BindingRecord, users: Users): Promi
       }
       if (!mine || now.info.state === 'deleting') {
         await users.drop(record.info.user)
-        if (mine) await removeBindingRecord(broker.cluster, broker.namespace, now)
+        if (mine && !now.info.contested) await removeBindingRecord(broker.cluster, broker.namespace, now)
         throw new BrokerError('ConcurrencyError', 'the service binding was removed while it was being made')
       }
       throw new Overtaken({ cause: error })
@@ -394,7 +417,7 @@ export async function unbind(
 ): Promise<Outcome<null>> {
   const decision = unbinding[bindingState(found)]
   if (decision === 'gone') throw new BrokerError('Gone', 'there is no such service binding')
-  const overtaken = found.info.state === 'creating' && age(found.info.since) < broker.abandonedAfter
+  const overtaken = beingMade(broker, found.info)
   if (overtaken && !asynchronous) {
     throw new BrokerError(
       'ConcurrencyError',
@@ -470,6 +493,20 @@ async function remove(
   }
 }
 
+/**
+ * Removes the record of a binding that was made while its instance was being removed. Its user went with the database.
+ * Does nothing while the instance has a record.
+ *
+ * @throws {BrokerError}
+ * @throws {Overtaken}
+ */
+export async function forgetBinding(broker: Broker, record: BindingRecord): Promise<void> {
+  if (await readRecord(broker, record.info.instanceId)) return
+  await removeBindingRecord(broker.cluster, broker.namespace, record).catch((error: unknown) => {
+    throw writeFailed(error, 'removing the binding record')
+  })
+}
+
 function tokenOf(type: OperationType, record: BindingRecord): string {
   return operationToken({ type, id: record.info.operation, kind: '', namespace: '', uid: record.uid })
 }
@@ -526,7 +563,7 @@ async function pollCreation(
   let why = 'why' in around ? around.why : 'the database is gone'
   if (around.state === 'reachable') {
     try {
-      const outcome = await complete(broker, instance, await refreshed(broker, record), around, true, 'found')
+      const outcome = await complete(broker, instance, record, around, true, 'found')
       if (outcome.state === 'done') return { state: 'succeeded', description: 'the service binding is ready' }
       why = 'the database does not take connections'
     } catch (error) {

@@ -8,6 +8,7 @@ import { age, type Broker, newOperationId, timestamp, writeFailed } from './brok
 import type { Collection } from './cluster.ts'
 import { kindOf } from './databases/kinds.ts'
 import { deprovisioning, instanceState } from './decide.ts'
+import { readDatabase, writeVerdict } from './instance.ts'
 import {
   databases,
   type InstanceInfo,
@@ -21,7 +22,6 @@ import {
 } from './instance-record.ts'
 import { annotations, hash26, instanceLabel, instanceRecordName } from './names.ts'
 import { Anything, type AppBinding, Resource } from './object.ts'
-import { readDatabase, writeVerdict } from './provisioning.ts'
 import { patience } from './readiness.ts'
 import { withdrawOpsRequests } from './steps.ts'
 import { operationToken } from './token.ts'

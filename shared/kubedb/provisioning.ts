@@ -1,44 +1,31 @@
 /** Making a service instance: record first, then database; every later request carries on where one was cut off. */
-import { createHash } from 'node:crypto'
 import { BrokerError } from '../errors.ts'
 import { canonical, type JsonObject } from '../json.ts'
-import type { Caller, LastOperation, Outcome } from '../nouns.ts'
-import { ApiError, refusal, translate } from './api-error.ts'
-import { age, type Broker, newOperationId, Overtaken, timestamp, writeFailed } from './broker.ts'
-import type { Draft } from './cluster.ts'
+import type { Caller, Outcome } from '../nouns.ts'
+import { ApiError, translate } from './api-error.ts'
+import { age, type Broker, newOperationId, Overtaken, timestamp } from './broker.ts'
+import { draftDatabase } from './database-draft.ts'
 import type { Database } from './databases/database.ts'
 import { kindOf } from './databases/kinds.ts'
 import { instanceState, provisioning } from './decide.ts'
+import { readDatabase, readRecord, readState, tokenOf, writeRecord } from './instance.ts'
 import {
   databaseOf,
   databases,
   draftInstanceRecord,
   type InstanceInfo,
-  type InstanceOperation,
   type InstanceRecord,
   parseInstanceRecord,
-  readInstanceRecord,
   records,
-  refuseUnreadable,
   type Target,
-  userFacing,
-  writeInstanceRecord,
 } from './instance-record.ts'
-import { annotations, hash26, instanceLabel, instanceRecordName, labelValue } from './names.ts'
-import { Anything, AppBinding, Event, Resource } from './object.ts'
-import { patience, progress, provisioned, slow } from './readiness.ts'
+import { keptContext } from './kept-context.ts'
+import { annotations, instanceRecordName } from './names.ts'
+import { Anything, AppBinding, Resource } from './object.ts'
+import { settleProvision } from './provision-outcome.ts'
 import { fitsRecord } from './record-size.ts'
-import { operationToken } from './token.ts'
-
-/** The request as far as it decides whether two are the same. */
-export interface Attributes {
-  serviceId: string
-  planId: string
-  organizationGuid: string
-  spaceGuid: string
-  /** `{}` where none were sent */
-  parameters: JsonObject
-}
+import { notGranted, refused } from './refused-database.ts'
+import { type Attributes, requestHash, sameRequest } from './same-request.ts'
 
 export interface ProvisionRequest extends Attributes {
   instanceId: string
@@ -46,45 +33,6 @@ export interface ProvisionRequest extends Attributes {
   caller: Caller
   /** who asked, as far as the platform says */
   by: string
-}
-
-/** @returns sha256 of what two requests must share to be the same (P-8): not context, not maintenance_info */
-export function requestHash(request: Attributes): string {
-  const { serviceId, planId, organizationGuid, spaceGuid, parameters } = request
-  return createHash('sha256')
-    .update(canonical({ serviceId, planId, organizationGuid, spaceGuid, parameters }))
-    .digest('hex')
-}
-
-/** @returns whether the request is the one that made the instance, or describes it as it is now (P-13) */
-export function sameRequest(info: InstanceInfo, request: Attributes): boolean {
-  const asked = requestHash(request)
-  return asked === info.request || asked === requestHash(info)
-}
-
-/**
- * The record of an instance, as far as the caller may know of it: an instance belongs to the platform that made it.
- *
- * @throws {BrokerError}
- */
-export async function findInstance(
-  broker: Broker,
-  instanceId: string,
-  caller: Caller,
-): Promise<InstanceRecord | undefined> {
-  const record = await readRecord(broker, instanceId)
-  return record && record.info.platform === caller.platform ? record : undefined
-}
-
-/**
- * The record of an instance, whoever it belongs to.
- *
- * @throws {BrokerError}
- */
-export async function readRecord(broker: Broker, instanceId: string): Promise<InstanceRecord | undefined> {
-  return readInstanceRecord(broker.cluster, broker.namespace, instanceId).catch((error: unknown) =>
-    refuseUnreadable(error instanceof ApiError ? translate(error, 'reading the service instance') : error),
-  )
 }
 
 /**
@@ -224,21 +172,11 @@ async function carryOn(broker: Broker, found: InstanceRecord): Promise<Resource>
   // A provision that was called failed begins once more, under its old id; whoever removes the record sees it changed.
   const record =
     found.operation.state === 'failed'
-      ? await write(broker, found, {
+      ? await writeRecord(broker, found, {
           operation: { ...found.operation, state: 'in progress', started: timestamp(), description: '' },
         })
       : found
   return createDatabase(broker, record, 'found')
-}
-
-async function write(
-  broker: Broker,
-  record: InstanceRecord,
-  change: { info?: InstanceInfo; operation: InstanceOperation },
-): Promise<InstanceRecord> {
-  return writeInstanceRecord(broker.cluster, broker.namespace, record, change).catch((error: unknown) => {
-    throw writeFailed(error, 'writing the instance record')
-  })
 }
 
 /** A record whose database was never made, and whose maker is surely dead, gives way to another request. */
@@ -258,7 +196,7 @@ async function takeOver(
     return provisionAgain(broker, existing, request, true)
   if (await readDatabase(broker, existing)) return provisionAgain(broker, existing, request, true)
   const started = timestamp()
-  const record = await write(
+  const record = await writeRecord(
     broker,
     { ...existing, database: databaseOf(kind, at, request.instanceId) },
     {
@@ -346,45 +284,6 @@ async function removeDatabase(broker: Broker, record: InstanceRecord, database: 
     })
 }
 
-/** @returns what the platform is told about a database that the cluster does not take */
-function refused({ database: { kind, namespace, name } }: InstanceRecord, error: ApiError): BrokerError {
-  const why = refusal(error)
-  if (why !== undefined)
-    return new BrokerError('BadRequest', `KubeDB refuses this database: ${userFacing(why)}`, { cause: error })
-  if (error.conflict) {
-    return new BrokerError(
-      'Conflict',
-      `a ${kind} named ${name} that is not of this request is in namespace ${namespace}; remove it, or use another instance id`,
-      { cause: error },
-    )
-  }
-  if (error.absent) {
-    return new BrokerError('BadRequest', `there is no namespace ${namespace} for the database`, {
-      cause: error,
-    })
-  }
-  if (error.status === 403 && /is being terminated/.test(error.message)) {
-    return new BrokerError('BadRequest', `the namespace ${namespace} is being deleted`, { cause: error })
-  }
-  if (error.status === 403) return notGranted(namespace, error)
-  if (error.status === 404) {
-    return new BrokerError(
-      'Misconfigured',
-      `this cluster does not offer KubeDB's ${kind}; its operator has to enable it`,
-      { cause: error },
-    )
-  }
-  return translate(error, 'creating the database')
-}
-
-function notGranted(namespace: string, cause: ApiError): BrokerError {
-  return new BrokerError(
-    'BadRequest',
-    `this broker may not make databases in namespace ${namespace}; its owner has to grant the broker's role there`,
-    { cause },
-  )
-}
-
 async function removeRecord(broker: Broker, record: InstanceRecord): Promise<void> {
   await broker.cluster
     .remove(records(broker.namespace), instanceRecordName(record.info.instanceId), {
@@ -416,212 +315,4 @@ async function keptDisks(broker: Broker, namespace: string, database: string): P
         : translate(error, 'looking for disks of an earlier instance')
     })
   return claims.map((claim) => claim.metadata.name)
-}
-
-const text = (value: unknown) => (typeof value === 'string' ? labelValue(value) : undefined)
-
-/** @returns the KubeDB resource, complete */
-function draftDatabase(kind: Database, record: InstanceRecord): Draft {
-  const { info } = record
-  const readable: { [key: string]: string | undefined } = {
-    'osb.kubedb.com/service-id': text(info.serviceId),
-    'osb.kubedb.com/plan-id': text(info.planId),
-    'osb.kubedb.com/platform': text(info.context.platform) ?? text(info.platform),
-    'osb.kubedb.com/instance-name': text(info.context.instance_name),
-    'osb.kubedb.com/organization': text(info.context.organization_name),
-    'osb.kubedb.com/space': text(info.context.space_name) ?? text(info.context.namespace),
-  }
-  const labels: { [key: string]: string } = {
-    ...info.resolved.labels,
-    [instanceLabel]: hash26(info.instanceId),
-  }
-  for (const [key, value] of Object.entries(readable)) if (value !== undefined) labels[key] = value
-  return {
-    apiVersion: kind.apiVersion,
-    kind: kind.kind,
-    metadata: {
-      name: record.database.name,
-      namespace: record.database.namespace,
-      labels,
-      annotations: { ...info.resolved.annotations, [annotations.instance]: canonical(info) },
-    },
-    spec: info.resolved.spec,
-  }
-}
-
-/**
- * @returns a context as records keep it: without annotations, which may be large and matter to nobody here
- * @throws {BrokerError} BadRequest where it is too large all the same
- */
-export function keptContext(context: JsonObject): JsonObject {
-  const kept = Object.fromEntries(Object.entries(context).filter(([key]) => !key.endsWith('_annotations')))
-  fitsRecord('context', kept, 'context')
-  return kept
-}
-
-export function tokenOf(record: InstanceRecord, uid: string): string {
-  const { kind, namespace } = record.database
-  return operationToken({ type: record.operation.type, id: record.operation.id, kind, namespace, uid })
-}
-
-/** What the cluster has of an instance. */
-export interface State {
-  database: Resource | undefined
-  /** KubeDB has published how to reach it */
-  published: boolean
-}
-
-/** @returns the instance's database; one of that name without our label is not ours, and is never touched */
-export async function readDatabase(
-  broker: Broker,
-  record: Pick<InstanceRecord, 'database' | 'info'>,
-): Promise<Resource | undefined> {
-  const { kind, namespace, name } = record.database
-  try {
-    const found = await broker.cluster.get(Resource, databases(kindOf(kind), namespace), name)
-    return found?.metadata.labels[instanceLabel] === hash26(record.info.instanceId) ? found : undefined
-  } catch (error) {
-    throw translate(error, 'reading the database')
-  }
-}
-
-/** Database and AppBinding, side by side. */
-export async function readState(
-  broker: Broker,
-  record: Pick<InstanceRecord, 'database' | 'info'>,
-): Promise<State> {
-  const { namespace, name } = record.database
-  const [database, published] = await Promise.all([
-    readDatabase(broker, record),
-    broker.cluster.get(Anything, records(namespace), name),
-  ]).catch((error: unknown) => {
-    throw translate(error, "reading the database's address")
-  })
-  return { database, published: published !== undefined }
-}
-
-/** Pure: how a provision stands. */
-export function provisionVerdict(
-  record: InstanceRecord,
-  { database, published }: State,
-  now: { age: number; abandonedAfter: number; existed: boolean },
-): { state: 'succeeded' | 'in progress' } | { state: 'failed'; description: string } {
-  if (database && !database.metadata.deletionTimestamp && provisioned(database) && published) {
-    return { state: 'succeeded' }
-  }
-  if (!database && (now.existed || now.age > now.abandonedAfter)) {
-    return {
-      state: 'failed',
-      description: now.existed
-        ? 'the database was removed while it was being made; deprovision the instance and provision it again'
-        : 'the request that should have made the database was cut off; send it again, or deprovision the instance',
-    }
-  }
-  if (database?.metadata.deletionTimestamp) {
-    return {
-      state: 'failed',
-      description: 'the database is being deleted; deprovision the instance and provision it again',
-    }
-  }
-  if (now.age > patience(record.info.maximumPollingDuration)) {
-    const minutes = Math.round(patience(record.info.maximumPollingDuration) / 60_000)
-    return {
-      state: 'failed',
-      description: `not ready after ${minutes} minutes: ${database ? progress(database, []) : 'there is no database'}`,
-    }
-  }
-  return { state: 'in progress' }
-}
-
-/**
- * Writes down how a provision has ended, once. Readiness wins, also over an earlier failure.
- *
- * @param existed the database is known to have been there before
- */
-export async function settleProvision(
-  broker: Broker,
-  record: InstanceRecord,
-  state: State,
-  existed = false,
-): Promise<InstanceRecord> {
-  const verdict = provisionVerdict(record, state, {
-    age: age(record.operation.started),
-    abandonedAfter: broker.abandonedAfter,
-    existed,
-  })
-  if (verdict.state === 'in progress' || verdict.state === record.operation.state) return record
-  return writeVerdict(broker, record, {
-    operation: {
-      ...record.operation,
-      state: verdict.state,
-      description: verdict.state === 'failed' ? userFacing(verdict.description) : '',
-    },
-  })
-}
-
-/**
- * Writes how an operation has ended. Where another request was first, what that one wrote holds.
- *
- * @throws {Overtaken} when the instance is gone meanwhile
- */
-export async function writeVerdict(
-  broker: Broker,
-  record: InstanceRecord,
-  change: { info?: InstanceInfo; operation: InstanceOperation },
-): Promise<InstanceRecord> {
-  try {
-    return await write(broker, record, change)
-  } catch (error) {
-    const now = error instanceof Overtaken ? await readRecord(broker, record.info.instanceId) : undefined
-    if (now) return now
-    throw error
-  }
-}
-
-/**
- * One poll of a provision.
- *
- * @param uid of the database, when the poller knows it
- */
-export async function pollProvision(
-  broker: Broker,
-  record: InstanceRecord,
-  state: State,
-  uid: string,
-): Promise<LastOperation> {
-  const settled =
-    record.operation.state === 'in progress'
-      ? await settleProvision(broker, record, state, uid !== '')
-      : record
-  const { operation } = settled
-  switch (operation.state) {
-    case 'succeeded':
-      return { state: 'succeeded', description: 'the database is ready' }
-    case 'failed':
-      return { state: 'failed', description: operation.description || 'the database did not become ready' }
-    case 'in progress': {
-      if (!state.database) return { state: 'in progress', description: 'the database is about to be made' }
-      const events = age(operation.started) > slow ? await newestEvents(broker, record.database) : []
-      return { state: 'in progress', description: userFacing(progress(state.database, events)) }
-    }
-  }
-}
-
-/** Events only explain: a cluster that does not hand them out does not fail the poll. */
-async function newestEvents(
-  broker: Broker,
-  { kind, namespace, name }: InstanceRecord['database'],
-): Promise<Event[]> {
-  // The Service of the same name has events of its own.
-  const about = encodeURIComponent(`involvedObject.kind=${kind},involvedObject.name=${name}`)
-  try {
-    return await broker.cluster.list(
-      Event,
-      { api: '/api/v1', namespace, plural: 'events' },
-      `limit=100&fieldSelector=${about}`,
-    )
-  } catch (error) {
-    if (error instanceof ApiError) return []
-    throw error
-  }
 }

@@ -7,6 +7,7 @@ import { type Broker, newOperationId, timestamp, writeFailed } from './broker.ts
 import type { Database } from './databases/database.ts'
 import { kindOf } from './databases/kinds.ts'
 import { instanceState, updating } from './decide.ts'
+import { readDatabase, tokenOf, writeVerdict } from './instance.ts'
 import {
   type InstanceInfo,
   type InstanceOperation,
@@ -18,9 +19,9 @@ import {
   userFacing,
   writeInstanceRecord,
 } from './instance-record.ts'
+import { keptContext } from './kept-context.ts'
 import type { Resource } from './object.ts'
 import { type Comparison, planUpdate } from './planner.ts'
-import { keptContext, readDatabase, tokenOf, writeVerdict } from './provisioning.ts'
 import { advanceStep, begun, stepName, tryOut } from './steps.ts'
 import { sweepAfterResume } from './sweep.ts'
 

@@ -13,14 +13,14 @@ import { type Call, type Interference, shapeOf } from './fault-call.ts'
  *
  * @param interfere of the proxies through which the calls go; lets all calls through again at the end
  * @param hold milliseconds that every call is kept waiting: what is sent side by side arrives within it
- * @returns the rounds in their order; in each the shapes of its calls, in alphabetical order
+ * @returns the rounds in their order, each with its calls in the order of arrival
  */
-export async function roundsOf(
+export async function callsInRounds(
   interfere: (interference: Interference) => void,
   act: () => Promise<unknown>,
   hold = 100,
-): Promise<string[][]> {
-  const rounds: string[][] = []
+): Promise<Call[][]> {
+  const rounds: Call[][] = []
   const depths = new Map<Call, number>()
   let answered = 0
   interfere({
@@ -28,7 +28,7 @@ export async function roundsOf(
       if (call.to !== 'api') return undefined
       const depth = answered
       depths.set(call, depth)
-      rounds[depth] = [...(rounds[depth] ?? []), shapeOf(call)]
+      rounds[depth] = [...(rounds[depth] ?? []), call]
       await delay(hold)
       return undefined
     },
@@ -43,5 +43,11 @@ export async function roundsOf(
   } finally {
     interfere({})
   }
-  return rounds.map((round) => round.toSorted())
+  return rounds
+}
+
+/** @returns the same as the shapes of the calls, in each round in alphabetical order */
+export async function roundsOf(...args: Parameters<typeof callsInRounds>): Promise<string[][]> {
+  const rounds = await callsInRounds(...args)
+  return rounds.map((round) => round.map(shapeOf).toSorted())
 }

@@ -1,7 +1,7 @@
 import test from 'ava'
 import type { InstanceRecord } from '../../shared/kubedb/instance-record.ts'
 import type { Condition, Resource } from '../../shared/kubedb/object.ts'
-import { provisionVerdict } from '../../shared/kubedb/provisioning.ts'
+import { provisionVerdict } from '../../shared/kubedb/provision-outcome.ts'
 import { halted, patience, progress, provisioned, unreachable } from '../../shared/kubedb/readiness.ts'
 
 const minutes = 60_000
