@@ -84,7 +84,6 @@ export const routes = [
       records: ['get', 'update'],
       databases: ['get', 'patch'],
       opsRequests: ['get', 'create', 'delete'],
-      appBindings: ['get'],
     },
   },
   {
@@ -148,11 +147,10 @@ export const routes = [
     method: 'DELETE',
     path: binding,
     permissions: {
-      records: ['get', 'list', 'update', 'delete'],
+      records: ['get', 'update', 'delete'],
       databases: ['get'],
       appBindings: ['get'],
       secrets: ['get'],
-      services: ['get'],
     },
   },
   {

@@ -216,7 +216,7 @@ async function takeOver(
 }
 
 /** A POST that took this long (milliseconds) may have been overtaken by a deprovision that saw no database. */
-const longPost = 5_000
+const longPost = 1_000
 
 /**
  * @param origin whether this request has made the record; its maker may be at work on a record that was found

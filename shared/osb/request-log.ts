@@ -27,7 +27,12 @@ export function requestLog(route: Route): MiddlewareHandler<Edge> {
       platform: originatingIdentity?.platform,
       user: originatingIdentity?.user,
       error: c.error instanceof BrokerError ? c.error.problem : c.error?.name,
-      description: c.error instanceof BrokerError ? c.error.message : undefined,
+      description: description(c.error),
     })
   }
+}
+
+/** What a request got wrong is told to its sender alone: the sentence may quote what it sent. */
+function description(error: Error | undefined): string | undefined {
+  return error instanceof BrokerError && error.problem !== 'BadRequest' ? error.message : undefined
 }
