@@ -4,5 +4,5 @@ export default {
   files: ['test/{unit,cluster,functions}/**/*.test.ts'],
   // A test file is an operating-system process, as functions are: signals, environment and crashes stay apart.
   workerThreads: false,
-  timeout: '2m',
+  timeout: '5m',
 }

@@ -20,7 +20,7 @@ const root = join(import.meta.dirname, '..')
 const suites = ['unit', 'cluster', 'functions']
 
 /** Two cores: more test files at a time than this only make each other's deadlines fail. */
-const concurrency = 3
+const concurrency = 2
 
 /** Runs everything that was asked for; the result is in the exit code and in the last line. */
 async function run(wishes: readonly string[]): Promise<Counts> {

@@ -119,7 +119,7 @@ export function opsManifest(
 export async function until<T>(
   what: string,
   probe: () => Promise<T | undefined | false>,
-  seconds = 60,
+  seconds = 150,
 ): Promise<T> {
   const end = Date.now() + seconds * 1000
   for (;;) {

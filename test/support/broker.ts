@@ -69,7 +69,7 @@ export interface TestBroker extends Omit<Broker, 'stop'> {
    * Polls `<path>/last_operation` until it is over.
    *
    * @param operation the token of the answer 202
-   * @param options.seconds 90 unless given
+   * @param options.seconds 180 unless given
    * @returns the last answer: its state is not `in progress`, or its status not 200
    */
   poll(path: string, operation?: string, options?: RequestOptions & { seconds?: number }): Promise<OsbAnswer>
@@ -199,7 +199,7 @@ export async function startTestBroker(cluster: TestCluster, options: TestBrokerO
     patch: (path, body, requestOptions) => send('PATCH', path, body, requestOptions),
     get: (path, requestOptions) => send('GET', path, undefined, requestOptions),
     delete: (path, requestOptions) => send('DELETE', path, undefined, requestOptions),
-    async poll(path, operation, { seconds = 90, ...requestOptions } = {}) {
+    async poll(path, operation, { seconds = 180, ...requestOptions } = {}) {
       const query = [operation && `operation=${encodeURIComponent(operation)}`, requestOptions.query]
       const all = { ...requestOptions, query: query.filter(Boolean).join('&') }
       for (const end = Date.now() + seconds * 1000; ; await delay(100)) {
