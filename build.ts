@@ -6,9 +6,39 @@
  * Usage: `node build.ts [folder]`
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
 import { join, relative } from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 import { routes } from './shared/routes.ts'
+
+/**
+ * Node's own modules without an `import` of them. That would evaluate all they export, also what is made only when it is
+ * read: node:http brings all of fetch, half of the start of a function.
+ */
+const builtins: Plugin = {
+  name: 'builtins',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^/ }, ({ path, kind }) => {
+      if (!isBuiltin(path)) return undefined
+      if (kind === 'require-call') return { path, namespace: 'builtin-required' }
+      return kind === 'import-statement' ? { path, namespace: 'builtin-imported' } : undefined
+    })
+    const get = (path: string) => `process.getBuiltinModule(${JSON.stringify(path)})`
+    onLoad({ filter: /^/, namespace: 'builtin-required' }, ({ path }) => ({
+      contents: `module.exports = ${get(path)}`,
+    }))
+    onLoad({ filter: /^/, namespace: 'builtin-imported' }, ({ path }) => {
+      const names = Object.keys(process.getBuiltinModule(path) ?? {}).filter((name) => name !== 'default')
+      // What is marked pure and not used is left out of the bundle.
+      const exports = names.map(
+        (name) => `const _${name} = /* @__PURE__ */ (() => it.${name})(); export { _${name} as ${name} }`,
+      )
+      return {
+        contents: `const it = /* @__PURE__ */ ${get(path)}; export default it; ${exports.join('; ')}`,
+      }
+    })
+  },
+}
 
 /**
  * Builds all functions of the route map. The same sources give the same bytes.
@@ -31,17 +61,14 @@ export async function buildFunctions(outdir: string): Promise<void> {
     format: 'esm',
     platform: 'node',
     target: 'node22',
-    minify: true,
-    // Class names appear in logs and error messages.
-    keepNames: true,
+    // Names stay as they are: they appear in logs, and to keep them beside short ones costs time at every start.
+    minifyWhitespace: true,
+    minifySyntax: true,
     sourcemap: 'linked',
     sourcesContent: false,
     legalComments: 'none',
     logLevel: 'error',
-    // Some dependencies are CommonJS and require Node's own modules.
-    banner: {
-      js: "import{createRequire as requireFrom}from'node:module';const require=requireFrom(import.meta.url);",
-    },
+    plugins: [builtins],
     // pg takes this faster driver if it is there; it is not.
     external: ['pg-native'],
   })

@@ -67,6 +67,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     KEYS_DIRECTORY: keysDirectory,
     KUBERNETES_SERVICE_HOST: apiServer.host,
     KUBERNETES_SERVICE_PORT: String(apiServer.port),
+    // As in the image: what V8 has compiled once, the next start of a function reads.
+    NODE_COMPILE_CACHE: join(options.functionsDirectory, 'compile-cache'),
     ...(options.names !== undefined && { SANDBOX_NAMES: options.names }),
   }
   const environment = (name: FunctionName) => ({

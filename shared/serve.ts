@@ -1,7 +1,7 @@
 /** A handler becomes a process. */
-import { createServer, type Server } from 'node:http'
-import { getRequestListener, RequestError } from '@hono/node-server'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { type Config, ConfigurationError, loadConfig } from './config.ts'
+import { listener } from './http/listener.ts'
 import { errorFields, log, setLogLevel } from './log.ts'
 import { unexpected } from './osb/errors.ts'
 import { type Handler, operation } from './osb/operation.ts'
@@ -48,29 +48,28 @@ function listen(name: FunctionName, handler: Handler, config: Config): Server {
     headersTimeout: Math.min(20_000, budget),
     requestTimeout: budget,
   }
-  const server = createServer(options, (incoming, outgoing) => {
-    const answer = getRequestListener(app.fetch, {
-      hostname: 'localhost',
-      /** For what never reaches Hono: a target or a Host header that make no URL. */
-      errorHandler(error) {
-        const identity = incoming.headers[requestIdentityHeader.toLowerCase()]
-        const echo = typeof identity === 'string' ? { [requestIdentityHeader]: identity } : {}
-        if (error instanceof RequestError) {
-          log('info', 'malformed request', { function: name, status: 400, method: incoming.method })
-          const body = {
-            error: 'BadRequest',
-            description: 'the request target or the Host header is malformed',
-          }
-          return Response.json(body, { status: 400, headers: echo })
-        }
-        log('error', 'unexpected error', { function: name, error: errorFields(error) })
-        return Response.json(unexpected, { status: 500, headers: echo })
+  const server = createServer(
+    options,
+    listener(app, {
+      malformed(incoming) {
+        log('info', 'malformed request', { function: name, status: 400, method: incoming.method })
+        const description = 'the request target or the Host header is malformed'
+        return { status: 400, headers: echo(incoming), body: { error: 'BadRequest', description } }
       },
-    })
-    return answer(incoming, outgoing)
-  })
+      failed(incoming, error) {
+        log('error', 'unexpected error', { function: name, error: errorFields(error) })
+        return { status: 500, headers: echo(incoming), body: unexpected }
+      },
+    }),
+  )
   server.listen(config.port, () => log('debug', 'listening', { function: name, port: config.port }))
   return server
+}
+
+/** The request identity, for answers that no middleware sees. */
+function echo({ headers }: IncomingMessage): Record<string, string> {
+  const identity = headers[requestIdentityHeader.toLowerCase()]
+  return typeof identity === 'string' ? { [requestIdentityHeader]: identity } : {}
 }
 
 /** Takes no more requests, finishes those that run, exits. A second signal ends the process at once. */

@@ -1,5 +1,5 @@
 /** One way to the API server for a whole process: kept-alive TLS, the ServiceAccount's token re-read as it rotates. */
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
 import { join } from 'node:path'
 
@@ -38,36 +38,34 @@ const tokenLifetime = 60_000
  * @returns a connection that is opened at its first request
  */
 export function connect(settings: ConnectionSettings): Connection {
-  let token: { value: Promise<string>; read: number } | undefined
-  let agent: Promise<Agent> | undefined
+  let token: { value: string; read: number } | undefined
+  let agent: Agent | undefined
 
-  const file = (name: string) => readFile(join(settings.serviceAccountDirectory, name), 'utf8')
+  const file = (name: string) => readFileSync(join(settings.serviceAccountDirectory, name), 'utf8')
 
-  const currentToken = (): Promise<string> => {
+  const currentToken = (): string => {
     if (!token || Date.now() - token.read > tokenLifetime) {
-      const value = file('token').then((text) => text.trim())
-      token = { value, read: Date.now() }
-      value.catch(() => {
-        token = undefined
-      })
+      token = { value: file('token').trim(), read: Date.now() }
     }
     return token.value
   }
 
-  const currentAgent = (): Promise<Agent> => {
-    agent ??= file('ca.crt').then(
-      // No socket idles longer than most load balancers before an API server keep it.
-      (ca) => new Agent({ ca, keepAlive: true, maxSockets: 16, timeout: 60_000, scheduling: 'lifo' }),
-    )
-    agent.catch(() => {
-      agent = undefined
+  const currentAgent = (): Agent => {
+    // No socket idles longer than most load balancers before an API server keep it.
+    agent ??= new Agent({
+      ca: file('ca.crt'),
+      keepAlive: true,
+      maxSockets: 16,
+      timeout: 60_000,
+      scheduling: 'lifo',
     })
     return agent
   }
 
   return {
     async send(method, path, body, contentType, timeout) {
-      const [bearer, through] = await Promise.all([currentToken(), currentAgent()])
+      const bearer = currentToken()
+      const through = currentAgent()
       return new Promise<Reply>((resolve, reject) => {
         const outgoing = request(
           {

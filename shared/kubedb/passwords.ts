@@ -3,7 +3,7 @@
  * function, in any cluster. Scheme 1 is fixed for ever: golden tests hold it.
  */
 import { hkdfSync, randomBytes } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BrokerError } from '../errors.ts'
 import { hash26, lengthPrefixed } from './names.ts'
@@ -68,7 +68,7 @@ export function keysIn(directory: string): Keys {
     async newest() {
       let names: string[]
       try {
-        names = await readdir(directory)
+        names = readdirSync(directory)
       } catch (error) {
         throw new BrokerError(
           'Misconfigured',
@@ -99,7 +99,7 @@ export function keysIn(directory: string): Keys {
       if (!keyId.test(id)) throw missing('has an impossible name')
       let text: string
       try {
-        text = await readFile(join(directory, id), 'utf8')
+        text = readFileSync(join(directory, id), 'utf8')
       } catch (error) {
         throw missing('is not there', error)
       }

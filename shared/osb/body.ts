@@ -1,4 +1,5 @@
 /** Bodies and queries: foreign data becomes typed data, or a 400 that says what is wrong. */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Context } from 'hono'
 import * as v from 'valibot'
 import { BrokerError } from '../errors.ts'
@@ -7,6 +8,9 @@ import type { Edge } from './edge.ts'
 
 /** bytes */
 export const maximumBody = 1024 * 1024
+/** of a body that is too large, this much is read all the same: bytes, and milliseconds */
+const discarded = 16 * maximumBody
+const discardTime = 500
 /** objects and lists inside one another; what walks a body by recursion is safe with this */
 export const maximumDepth = 64
 
@@ -56,22 +60,37 @@ function typeName(value: unknown): string {
 
 async function bytes(c: Context<Edge>): Promise<Uint8Array> {
   const tooLarge = new BrokerError('BadRequest', `body: must not be larger than ${maximumBody} bytes`)
-  // Node passes no more of a body than its Content-Length announces.
   const length = c.req.header('Content-Length')
-  if (length !== undefined && Number(length) > maximumBody) throw tooLarge
   try {
-    if (length !== undefined) return new Uint8Array(await c.req.arrayBuffer())
+    // Node passes no more of a body than its Content-Length announces.
+    if (length !== undefined && Number(length) <= maximumBody)
+      return new Uint8Array(await c.req.arrayBuffer())
+    const reader = c.req.raw.body?.getReader()
     const chunks: Uint8Array[] = []
-    let size = 0
-    for await (const chunk of c.req.raw.body ?? []) {
-      size += chunk.length
-      if (size > maximumBody) throw tooLarge
-      chunks.push(chunk)
+    let size = Number(length ?? 0)
+    for (;;) {
+      if (size > maximumBody) {
+        await discard(reader)
+        throw tooLarge
+      }
+      const { done, value } = (await reader?.read()) ?? { done: true }
+      if (done || value === undefined) return Buffer.concat(chunks)
+      size += value.length
+      chunks.push(value)
     }
-    return Buffer.concat(chunks)
   } catch (error) {
     if (error === tooLarge) throw error
     throw new BrokerError('BadRequest', 'body: ended before it was complete', { cause: error })
+  }
+}
+
+/** Reads on for a while: a client that is still sending may not see an answer. */
+async function discard(reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<void> {
+  const until = delay(discardTime)
+  for (let left = discarded; left > 0; ) {
+    const next = await Promise.race([reader?.read(), until])
+    if (next?.value === undefined) return
+    left -= next.value.length
   }
 }
 

@@ -1,5 +1,5 @@
-import type { HttpBindings } from '@hono/node-server'
 import type { Config } from '../config.ts'
+import type { Connection } from '../http/listener.ts'
 import type { Caller } from '../nouns.ts'
 
 /** The user of the platform on whose behalf it calls (OSB: Originating Identity). */
@@ -13,7 +13,7 @@ export interface OriginatingIdentity {
 /** What the middlewares have put beside a request by the time its handler runs. */
 export interface Edge {
   /** absent when Hono is called without a server */
-  Bindings: Partial<HttpBindings>
+  Bindings: Partial<Connection>
   Variables: {
     config: Config
     caller: Caller

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { BrokerError } from '../errors.ts'
 import { mountedFile } from '../mounted-file.ts'
 import type { Traits } from '../nouns.ts'
@@ -17,7 +17,7 @@ import { readCatalogJson } from './catalog-json.ts'
  */
 export function mountedCatalog(path: string, traits: ReadonlyMap<string, Traits>): () => Promise<Catalog> {
   const read = mountedFile(path, async (yaml) => {
-    const file = (await rendered(path, yaml, traits)) ?? (await edited(yaml, traits))
+    const file = rendered(path, yaml, traits) ?? (await edited(yaml, traits))
     return catalogOf(file, traits)
   })
   return async function catalog(): Promise<Catalog> {
@@ -29,16 +29,19 @@ export function mountedCatalog(path: string, traits: ReadonlyMap<string, Traits>
   }
 }
 
-async function rendered(
-  path: string,
-  yaml: string,
-  traits: ReadonlyMap<string, Traits>,
-): Promise<CatalogFile | undefined> {
-  // Most catalogs have none; whatever is wrong with it, the YAML says the same.
-  const json = await readFile(path.replace(/\.ya?ml$/, '.json'), 'utf8').catch(() => '')
-  const file = readCatalogJson(json, yaml)
+function rendered(path: string, yaml: string, traits: ReadonlyMap<string, Traits>): CatalogFile | undefined {
+  const file = readCatalogJson(textOf(path.replace(/\.ya?ml$/, '.json')), yaml)
   // Rendered by a broker that knew other kinds: the rules have to say so.
   return file?.services.every(({ kind }) => traits.has(kind)) ? file : undefined
+}
+
+/** Most catalogs have none; whatever is wrong with it, the YAML says the same. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 async function edited(yaml: string, traits: ReadonlyMap<string, Traits>): Promise<CatalogFile> {
