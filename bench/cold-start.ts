@@ -17,6 +17,9 @@ export interface Candidate {
 /** V8's compile cache: filled when the image is built, or not there. */
 export type Cache = 'warm' | 'none'
 
+/** Fewer tell nothing. */
+const few = 3
+
 export interface ColdStarts {
   /** milliseconds, one for each repetition */
   wall: number[]
@@ -40,12 +43,14 @@ export function functionsOf(site: Site, operations: readonly Operation[]): Candi
  * Starts all candidates in turn, again and again, so that whatever else the machine does meets all of them.
  *
  * @param repetitions of each candidate with each state of the cache
+ * @param limit milliseconds after which it is enough, once there are three
  * @returns for each cache, by name of the candidate
  */
 export async function coldStarts(
   site: Site,
   candidates: readonly Candidate[],
   repetitions: number,
+  limit: number,
 ): Promise<Record<Cache, Map<string, ColdStarts>>> {
   const folder = join(site.directory, 'compile-cache')
   await mkdir(folder, { recursive: true })
@@ -53,7 +58,9 @@ export async function coldStarts(
   // Node writes the cache when a process ends.
   for (const candidate of candidates) await once(candidate, environments.warm)
   const results: Record<Cache, Map<string, ColdStarts>> = { warm: new Map(), none: new Map() }
+  const end = performance.now() + limit
   for (let repetition = 0; repetition < repetitions; repetition++) {
+    if (performance.now() > end && repetition >= few) break
     for (const cache of ['warm', 'none'] as const) {
       for (const candidate of candidates) {
         const { wall, cpu, memory } = await once(candidate, environments[cache])

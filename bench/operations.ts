@@ -30,7 +30,8 @@ export function operationsOf(site: Site): Operation[] {
 
   const ask = async (wish: Wish, status: number): Promise<void> => {
     const answer = await site.ask(wish)
-    if (answer.status !== status) throw new Error(`${wish.method} ${wish.path}: ${answer.status} ${answer.text}`)
+    if (answer.status !== status)
+      throw new Error(`${wish.method} ${wish.path}: ${answer.status} ${answer.text}`)
   }
   const anInstance = async (): Promise<string> => {
     const known = made.provisioned.pop()
@@ -103,13 +104,18 @@ function idIn({ path }: Wish): string {
 
 const Operation = v.record(v.string(), v.unknown())
 
-/** Writes into the record of an instance that is no more than an object what the last poll of its provision would. */
-async function callReady({ cluster }: Site, instanceId: string): Promise<void> {
+/** Writes into the record of an instance that never gets a server what the last poll of its provision would. */
+export async function callReady({ cluster }: Site, instanceId: string): Promise<void> {
   const path = `${cluster.recordsPath()}/${instanceRecordName(instanceId)}`
   const { body } = await cluster.admin('GET', path)
-  const operation = v.parse(Operation, JSON.parse(textAt(body, 'metadata', 'annotations', annotations.operation)))
+  const operation = v.parse(
+    Operation,
+    JSON.parse(textAt(body, 'metadata', 'annotations', annotations.operation)),
+  )
   const { status, text } = await cluster.admin('PATCH', path, {
-    metadata: { annotations: { [annotations.operation]: JSON.stringify({ ...operation, state: 'succeeded' }) } },
+    metadata: {
+      annotations: { [annotations.operation]: JSON.stringify({ ...operation, state: 'succeeded' }) },
+    },
   })
   if (status !== 200) throw new Error(`PATCH ${path}: ${status} ${text}`)
 }

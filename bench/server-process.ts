@@ -102,6 +102,9 @@ function serverOf(
   port: number,
 ): ServerProcess & { failure(): Error | undefined } {
   const agent = new Agent({ keepAlive: true })
+  // However the benchmark ends, nothing of it goes on.
+  const last = () => child.kill('SIGKILL')
+  process.once('exit', last)
   let printed = ''
   let ended: string | undefined
   for (const stream of [child.stdout, child.stderr]) {
@@ -161,6 +164,7 @@ function serverOf(
       const timer = setTimeout(() => child.kill('SIGKILL'), patience)
       await exited
       clearTimeout(timer)
+      process.off('exit', last)
     },
   }
 }
@@ -194,7 +198,9 @@ function freePort(): Promise<number> {
     server.listen(0, '127.0.0.1', () => {
       const address = server.address()
       server.close(() =>
-        address === null || typeof address === 'string' ? reject(new Error('no free port')) : resolve(address.port),
+        address === null || typeof address === 'string'
+          ? reject(new Error('no free port'))
+          : resolve(address.port),
       )
     })
   })

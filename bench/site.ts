@@ -3,19 +3,21 @@
  * which databases are objects only, for operations that would otherwise start a server each.
  */
 import { randomUUID } from 'node:crypto'
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import * as v from 'valibot'
 import { buildFunctions } from '../build.ts'
-import { startCluster } from '../sandbox/cluster.ts'
 import { switchesName } from '../sandbox/operator/switches.ts'
 import { applyRoles, mountServiceAccounts } from '../sandbox/service-accounts.ts'
 import { kinds } from '../shared/kubedb/databases/kinds.ts'
+import { postgres } from '../shared/kubedb/databases/postgres.ts'
+import { databaseName } from '../shared/kubedb/names.ts'
 import type { FunctionName } from '../shared/routes.ts'
 import { type OsbAnswer, type Running, startTestBroker } from '../test/support/broker.ts'
 import { newCluster, type SharedCluster, type TestCluster, textAt } from '../test/support/cluster.ts'
 import { platformOf } from '../test/support/platform.ts'
+import { startSandbox } from './sandbox.ts'
 import type { Program, Wish } from './server-process.ts'
 import { wishes } from './wishes.ts'
 
@@ -27,6 +29,8 @@ export interface Site {
   operation: string
   /** one of its bindings */
   bindingId: string
+  /** its PostgreSQL server, and who may do everything there */
+  engine: { host: string; address: string; username: string; password: string }
   /** namespace in which databases never get a server */
   stillNamespace: string
   /** what every request of a platform carries */
@@ -69,12 +73,7 @@ async function open(
   await chmod(directory, 0o755)
   const functionsDirectory = join(directory, 'functions')
   await buildFunctions(functionsDirectory)
-  const sandbox = await startCluster({
-    directory,
-    engineHome: join(directory, 'engines'),
-    progress,
-    log: (line) => progress(`operator: ${line}`),
-  })
+  const sandbox = await startSandbox(directory, progress)
   undo.push(() => sandbox.stop())
   const { names } = sandbox
   const shared: SharedCluster = { ...sandbox.plane, names, functionsDirectory, crds: 'own' }
@@ -110,13 +109,15 @@ async function open(
     KUBERNETES_SERVICE_PORT: server.port,
   }
   const resolver = join(directory, 'names.cjs')
-  await writeFile(resolver, resolving(await readFile(names, 'utf8')))
+  const known = await readFile(names, 'utf8')
+  await writeFile(resolver, resolving(known))
   const { username, password } = broker.user
   return {
     cluster,
     instanceId,
     operation,
     bindingId,
+    engine: await engineOf(cluster, instanceId, known),
     stillNamespace: await openStillNamespace(cluster),
     headers: {
       Authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`,
@@ -150,6 +151,19 @@ async function instance(
   return { instanceId, operation: textAt(begun.body, 'operation') }
 }
 
+const Names = v.record(v.string(), v.string())
+
+/** @param names names.json of the operator */
+async function engineOf(cluster: TestCluster, instanceId: string, names: string): Promise<Site['engine']> {
+  const name = databaseName(instanceId, postgres.maxNameLength)
+  const host = `${name}.${cluster.namespaces.databases}.svc`
+  const address = v.parse(Names, JSON.parse(names))[host]
+  if (address === undefined) throw new Error(`the operator has no address for ${host}`)
+  const { body } = await cluster.admin('GET', `${cluster.databasesPath('secrets')}/${name}-auth`)
+  const plain = (key: string) => Buffer.from(textAt(body, 'data', key), 'base64').toString('utf8')
+  return { host, address, username: plain('username'), password: plain('password') }
+}
+
 async function openStillNamespace({ administrator, namespaces }: TestCluster): Promise<string> {
   const still = `${namespaces.databases}-still`
   await applyRoles(administrator, { broker: namespaces.broker, databases: still }, [...kinds.values()])
@@ -167,27 +181,10 @@ const reachEngine: ReadonlySet<FunctionName> = new Set(['bind', 'unbind', 'last-
 
 /** @returns a script in the place of the cluster's DNS, to be loaded before a function */
 function resolving(names: string): string {
-  const known = JSON.stringify(v.parse(v.record(v.string(), v.string()), JSON.parse(names)))
+  const known = JSON.stringify(v.parse(Names, JSON.parse(names)))
   return `const dns = require('node:dns'), known = ${known}, { lookup } = dns
 dns.lookup = (name, options, done) =>
   known[name] === undefined ? lookup(name, options, done)
   : process.nextTick(() => options.all ? done(null, [{ address: known[name], family: 4 }]) : done(null, known[name], 4))
 `
-}
-
-/**
- * A program of the benchmark itself, run like a function.
- *
- * @param source an ES module
- */
-export async function writeProgram(
-  site: Pick<Site, 'directory'>,
-  name: string,
-  source: string,
-  environment: Readonly<Record<string, string>> = {},
-): Promise<Program> {
-  const file = join(site.directory, 'programs', `${name}.mjs`)
-  await mkdir(dirname(file), { recursive: true })
-  await writeFile(file, source)
-  return { name, file, environment }
 }
