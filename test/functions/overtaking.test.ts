@@ -8,6 +8,7 @@ import test, { type ExecutionContext } from 'ava'
 import { databaseName, instanceLabel } from '../../shared/kubedb/names.ts'
 import type { OsbAnswer } from '../support/broker.ts'
 import { at, useCluster } from '../support/cluster.ts'
+import { shapeOf } from '../support/fault-call.ts'
 import { type FaultLane, openFaultLane, times } from '../support/fault-lane.ts'
 import { holdBefore, shapesOf } from '../support/hold.ts'
 import { canUse, inventoryOf, isEmpty, phaseIs } from '../support/inventory.ts'
@@ -16,7 +17,7 @@ import { setSwitches } from '../support/switches.ts'
 import { turns } from '../support/turns.ts'
 
 const cluster = useCluster(test)
-/** where no database ever comes up */
+/** where the operator takes its time, so that nothing of a database is made */
 const dark = useCluster(test)
 
 const inTurn = turns(4)
@@ -41,6 +42,25 @@ async function assertNoOrphan(t: ExecutionContext, lane: FaultLane, instanceId: 
     [],
     where,
   )
+}
+
+/**
+ * Looks at the very moment at which a user has been made, before its function learns of it.
+ *
+ * @returns users that could log in without a record, filled as they are found
+ */
+function watchCreation(lane: FaultLane, instanceId: string): string[] {
+  const found: string[] = []
+  lane.interfere({
+    async after(call) {
+      if (call.to === 'api' || !shapeOf(call).includes('CREATE ROLE "user"')) return undefined
+      const { logins, bindings } = await lane.inventory(instanceId)
+      const known = bindings.map((one) => one.user)
+      found.push(...logins.filter((user) => !known.includes(user)))
+      return undefined
+    },
+  })
+  return found
 }
 
 async function assertUnbound(
@@ -88,8 +108,11 @@ onLane('a bind that is overtaken by its unbind at any call leaves no user', asyn
       t.is(poll.body.state, 'in progress', `${shape}: ${brief(poll)}`)
       await assertNoOrphan(t, lane, instanceId, `${shape}, unbind polled`)
     }
+    const orphans = watchCreation(lane, instanceId)
     held.release()
     const answer = await held.answer
+    lane.calm()
+    t.deepEqual(orphans, [], `${shape}: users without a record`)
     await assertNoOrphan(t, lane, instanceId, `${shape}, bind answered ${brief(answer)}`)
     if (answer.status === 201) {
       // The unbind had come before there was anything to unbind, or after all was done but the answer.
@@ -185,10 +208,11 @@ onLane('two binds of one id, the first held at any call, the binding removed in 
     t.true([200, 202].includes(parting.status), `${shape}: ${brief(parting)}`)
     await assertNoOrphan(t, lane, instanceId, `${shape}, unbound`)
 
-    const users = watchUsers(lane, instanceId)
+    const orphans = watchCreation(lane, instanceId)
     held.release()
     const answer = await held.answer
-    t.deepEqual(await users.stop(), [], `${shape}: users without a record`)
+    lane.calm()
+    t.deepEqual(orphans, [], `${shape}: users without a record`)
     if (answer.status === 201) {
       const { bindings } = await lane.inventory(instanceId)
       const there = bindings.some((one) => one.bindingId === bindingId)
@@ -205,37 +229,13 @@ onLane('two binds of one id, the first held at any call, the binding removed in 
     }),
   )
   const { logins, bindings } = await lane.inventory(instanceId)
-  t.deepEqual(
-    logins,
-    bindings.map((one) => one.user),
-  )
+  t.deepEqual(logins, bindings.map((one) => one.user).toSorted())
 })
-
-/** Looks again and again, as closely as it can, for users that can log in without a record. */
-function watchUsers(lane: FaultLane, instanceId: string): { stop(): Promise<string[]> } {
-  const found = new Set<string>()
-  let watching = true
-  const look = async () => {
-    while (watching) {
-      const { logins, bindings } = await lane.inventory(instanceId)
-      const known = bindings.map((one) => one.user)
-      for (const user of logins) if (!known.includes(user)) found.add(user)
-    }
-  }
-  const done = look()
-  return {
-    async stop() {
-      watching = false
-      await done
-      return [...found]
-    },
-  }
-}
 
 onLane(
   'a provision that is overtaken by its deprovision at any call: either it is there, or nothing is',
   async (t, lane) => {
-    await setSwitches(dark, { 'never-ready': 'no node has room' })
+    await setSwitches(dark, { slow: '3600000' })
     const { platform } = lane
     const calls = await lane.callsOf(() => platform.provision(randomUUID()))
     for (const shape of shapesOf(calls)) {
@@ -273,7 +273,7 @@ onLane(
 onLane(
   'a provision whose function has given up at any call leaves nothing, whatever still arrives',
   async (t, lane) => {
-    await setSwitches(dark, { 'never-ready': 'no node has room' })
+    await setSwitches(dark, { slow: '3600000' })
     const { platform } = lane
     const shapes = shapesOf(await lane.callsOf(() => platform.provision(randomUUID())))
     const sleepers = []

@@ -11,7 +11,7 @@ import { turns } from '../support/turns.ts'
 
 /** where databases come up */
 const cluster = useCluster(test)
-/** where they never do, so that a round costs little */
+/** where the operator takes its time, so that a round costs little */
 const dark = useCluster(test)
 
 const provisionRounds = 150
@@ -37,7 +37,7 @@ const operations = (answers: readonly OsbAnswer[]) =>
   new Set(answers.filter(({ status }) => status === 202).map(({ body }) => textAt(body, 'operation')))
 
 test('2 to 20 provisions at once make one database: the same ones share its operation, others conflict', async (t) => {
-  await setSwitches(dark, { 'never-ready': 'no node has room' })
+  await setSwitches(dark, { slow: '3600000' })
   const platform = await platformOn(t, dark)
   const variants: JsonObject[] = [{}, { storage: '20Gi' }, { memory: '2Gi' }]
   const inTurn = turns(3)

@@ -23,7 +23,7 @@ import { type Inventory, inventoryOf } from './inventory.ts'
 import { type Platform, platformOf } from './platform.ts'
 
 /** Short, so that what waits for a dead function does not wait long. */
-export const times = { requestBudget: 5, abandonedAfter: 7 }
+export const times = { requestBudget: 8, abandonedAfter: 11 }
 
 export interface FaultLaneOptions {
   cluster: TestCluster
