@@ -172,11 +172,8 @@ function idsIn(path: string): { instanceId: string; bindingId: string } {
   return { instanceId: segments[3] ?? '', bindingId: segments[5] ?? '' }
 }
 
-/** @returns replaces the ids of a recording, and what is made of them */
-function renaming(
-  from: { instanceId: string; bindingId: string },
-  to: { instanceId: string; bindingId: string },
-): (text: string) => string {
+/** @returns replaces the ids of a recording, what is made of them, and the user: one without a record is swept away */
+function renaming(from: { instanceId: string; bindingId: string }, to: Subject): (text: string) => string {
   const names = ({ instanceId, bindingId }: { instanceId: string; bindingId: string }) => [
     bindingRecordName(instanceId, bindingId),
     instanceRecordName(instanceId),
@@ -187,5 +184,8 @@ function renaming(
   ]
   const olds = names(from)
   const news = names(to)
-  return (text) => olds.reduce((all, old, index) => all.replaceAll(old, news[index] ?? ''), text)
+  return (text) =>
+    olds
+      .reduce((all, old, index) => all.replaceAll(old, news[index] ?? ''), text)
+      .replaceAll(/\bb[a-z2-7]{26}\b/g, (user) => (to.user === '' ? user : to.user))
 }

@@ -105,21 +105,35 @@ async function listening(act: () => Promise<void>): Promise<Step[]> {
 /** Says it again, to the driver itself, for another user. */
 export async function replayEngine({ user, steps }: EngineRecording, other: string): Promise<void> {
   const clients = new Map<number, Client>()
+  try {
+    for (const step of steps) await replayStep(clients, step, user, other)
+  } finally {
+    // Where a statement was refused, its connection is still open.
+    await Promise.all([...clients.values()].map((client) => client.end()))
+  }
+}
+
+async function replayStep(
+  clients: Map<number, Client>,
+  step: Step,
+  user: string,
+  other: string,
+): Promise<void> {
   const rename = (value: unknown) => (typeof value === 'string' ? value.replaceAll(user, other) : value)
-  for (const step of steps) {
-    const client = clients.get(step.client)
-    if (step.does === 'connect') {
-      const opened = new Client({ ...step.login, connectionTimeoutMillis: 10_000, query_timeout: 10_000 })
-      clients.set(step.client, opened)
-      await opened.connect()
-    } else if (client === undefined) {
-      throw new Error('a statement on a connection that was not opened')
-    } else if (step.does === 'end') {
-      await client.end()
-    } else if (step.values.length === 0) {
-      await client.query(String(rename(step.text)))
-    } else {
-      await client.query(step.text, step.values.map(rename))
-    }
+  if (step.does === 'connect') {
+    const opened = new Client({ ...step.login, connectionTimeoutMillis: 10_000, query_timeout: 10_000 })
+    clients.set(step.client, opened)
+    await opened.connect()
+    return
+  }
+  const client = clients.get(step.client)
+  if (client === undefined) throw new Error('a statement on a connection that was not opened')
+  if (step.does === 'end') {
+    clients.delete(step.client)
+    await client.end()
+  } else if (step.values.length === 0) {
+    await client.query(String(rename(step.text)))
+  } else {
+    await client.query(step.text, step.values.map(rename))
   }
 }

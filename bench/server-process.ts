@@ -12,6 +12,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 /** milliseconds for a first answer, and for an end */
 const patience = 20_000
 
+/** However the benchmark ends, nothing of it goes on. */
+const alive = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGKILL')
+})
+
 export interface Program {
   name: string
   /** an ES module */
@@ -102,9 +108,7 @@ function serverOf(
   port: number,
 ): ServerProcess & { failure(): Error | undefined } {
   const agent = new Agent({ keepAlive: true })
-  // However the benchmark ends, nothing of it goes on.
-  const last = () => child.kill('SIGKILL')
-  process.once('exit', last)
+  alive.add(child)
   let printed = ''
   let ended: string | undefined
   for (const stream of [child.stdout, child.stderr]) {
@@ -164,7 +168,7 @@ function serverOf(
       const timer = setTimeout(() => child.kill('SIGKILL'), patience)
       await exited
       clearTimeout(timer)
-      process.off('exit', last)
+      alive.delete(child)
     },
   }
 }

@@ -11,7 +11,7 @@ import type { OsbAnswer } from '../support/broker.ts'
 import { at, useCluster } from '../support/cluster.ts'
 import { type CrashPoint, crashAt, crashPoints, nameOfPoint } from '../support/crash-points.ts'
 import { type FaultLane, openFaultLane } from '../support/fault-lane.ts'
-import { asAdministrator, canUse, databaseObject, isEmpty, phaseIs } from '../support/inventory.ts'
+import { asAdministrator, canUse, databaseObject, isEmpty, orphansOf, phaseIs } from '../support/inventory.ts'
 import { credentialsIn } from '../support/platform.ts'
 import { turns } from '../support/turns.ts'
 
@@ -132,16 +132,12 @@ async function begin(t: ExecutionContext): Promise<Trial> {
     },
 
     async assertUnbound({ instanceId, bindingId }, point) {
-      const { bindings, users } = await lane.inventory(instanceId)
-      const known = bindings.map((one) => one.user)
+      const { bindings } = await lane.inventory(instanceId)
       t.false(
         bindings.some((one) => one.bindingId === bindingId),
         point,
       )
-      t.true(
-        users.every((user) => known.includes(user)),
-        `${point}: users ${users}, of bindings ${known}`,
-      )
+      t.deepEqual(await orphansOf(cluster, instanceId), [], point)
       t.is((await platform.fetchBinding(instanceId, bindingId)).status, 404, point)
     },
 
@@ -306,6 +302,8 @@ test.serial('polling a bind: asked again, the credentials work; given up, no use
   const trial = await begin(t)
   const { platform } = trial.lane
   const instanceId = await trial.instance()
+  // The first bind of an instance sets the engine up; what it asks for more is tried by a test of its own.
+  t.is((await platform.bind(instanceId, randomUUID())).status, 201)
   const askedAgain: Ending = async (subject, point) => {
     const answer = await platform.pollBinding(instanceId, subject.bindingId, subject.begun)
     t.is(answer.body.state, 'succeeded', `${point}: ${answer.text}`)

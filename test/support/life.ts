@@ -7,7 +7,7 @@ import type { OsbAnswer } from './broker.ts'
 import { at } from './cluster.ts'
 import type { FaultLane } from './fault-lane.ts'
 import { canUse, databaseObject, isEmpty } from './inventory.ts'
-import { credentialsIn } from './platform.ts'
+import { credentialsIn, planId } from './platform.ts'
 
 /**
  * Gets a request to a right answer, whatever it takes.
@@ -48,7 +48,7 @@ export async function leadLife(t: ExecutionContext, lane: FaultLane, send: Send)
   const ready = await follow(made)
   t.is(ready.body.state, 'succeeded', ready.text)
   const fetched = await send('fetch-instance', () => platform.fetch(instanceId), [200])
-  t.is(at(fetched.body, 'plan_id'), '252027a9-3bde-4afa-a251-4457ef08594e')
+  t.is(at(fetched.body, 'plan_id'), planId)
   await lane.cover(instanceId)
 
   const begun = await send('bind', () => platform.bind(instanceId, bindingId), [200, 201, 202])
