@@ -80,6 +80,15 @@ async function used(lane: FaultLane): Promise<string> {
   return instanceId
 }
 
+const few = turns(4)
+
+/** As a platform does it: what is answered 503, perhaps by a machine that is busy, is sent again. */
+async function inAFew(act: () => Promise<OsbAnswer>): Promise<OsbAnswer> {
+  let answer = await few(act)
+  for (let attempt = 1; answer.status === 503 && attempt < 5; attempt++) answer = await few(act)
+  return answer
+}
+
 onLane('a bind that is overtaken by its unbind at any call leaves no user', async (t, lane) => {
   const { platform } = lane
   const instanceId = await used(lane)
@@ -134,11 +143,12 @@ onLane(
     }
     await Promise.all(
       sleepers.map(async ({ shape, bindingId, held }) => {
-        const parting = await platform.unbind(instanceId, bindingId)
+        const parting = await inAFew(() => platform.unbind(instanceId, bindingId))
         t.true([200, 202, 410].includes(parting.status), `${shape}: ${brief(parting)}`)
         const answer = await held.answer
         // Only the sweep of other users comes after the binding is ready.
         if (answer.status === 201) t.is(shape, 'GET appbindings by label')
+        else if (answer.status === 202) t.is(shape, 'CONNECT')
         else t.true(answer.status === 422 || answer.status >= 500, `${shape}: ${brief(answer)}`)
         // Its function is at the end of its time; what it had sent arrives only now.
         held.release()
@@ -148,7 +158,7 @@ onLane(
         t.true([200, 410].includes(end.status), `${shape}: ${brief(end)}`)
         await assertNoOrphan(t, instanceId, `${shape}, unbound`)
         // To the platform the bind has failed: it removes what may be left of it.
-        const again = await platform.unbind(instanceId, bindingId)
+        const again = await inAFew(() => platform.unbind(instanceId, bindingId))
         const last = await platform.settleBinding(instanceId, bindingId, again)
         t.true([200, 410].includes(last.status), `${shape}: ${brief(last)}`)
       }),

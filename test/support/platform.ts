@@ -22,7 +22,10 @@ export interface Platform {
   /** Asks once for the latest operation, or the one of an answer 202. */
   poll(instanceId: string, begun?: OsbAnswer): Promise<OsbAnswer>
   pollBinding(instanceId: string, bindingId: string, begun?: OsbAnswer): Promise<OsbAnswer>
-  /** @returns the answer itself, or after 202 the end of its operation: 410, or `state` succeeded or failed */
+  /**
+   * @returns the answer itself, or after 202 the end of its operation: 410, or `state` succeeded or failed. A poll that
+   *   is answered 503, as a busy machine may have it, is sent again
+   */
   settle(instanceId: string, begun: OsbAnswer): Promise<OsbAnswer>
   settleBinding(instanceId: string, bindingId: string, begun: OsbAnswer): Promise<OsbAnswer>
   /** @returns the id of a new instance that is ready */
@@ -35,8 +38,13 @@ export interface BindOptions {
 }
 
 export function platformOf(broker: TestBroker): Platform {
-  const settle = (path: string, begun: OsbAnswer): Promise<OsbAnswer> =>
-    begun.status === 202 ? broker.poll(path, tokenIn(begun), { query: ids }) : Promise.resolve(begun)
+  const settle = async (path: string, begun: OsbAnswer): Promise<OsbAnswer> => {
+    if (begun.status !== 202) return begun
+    for (let attempt = 1; ; attempt++) {
+      const answer = await broker.poll(path, tokenIn(begun), { query: ids })
+      if (answer.status !== 503 || attempt === 10) return answer
+    }
+  }
   const poll = (path: string, begun: OsbAnswer | undefined): Promise<OsbAnswer> => {
     const token = begun && tokenIn(begun)
     const query = token === undefined ? ids : `${ids}&operation=${encodeURIComponent(token)}`
