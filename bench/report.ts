@@ -23,7 +23,10 @@ export function report(results: Results): string {
     '# Performance',
     'Written by `npm run bench`: what this page says was measured, all of it in one run. Milliseconds are those of ' +
       `one machine (${results.cores} cores, Node ${results.node}); the ratios, each between things that took turns, ` +
-      'are what should hold elsewhere.',
+      'are what should hold elsewhere.' +
+      (results.busy
+        ? ' Other work kept that machine busy: wall times are longer than they need be, and their ratios rough; CPU times suffer less.'
+        : ''),
     '## Cold start',
     'From the start of a process to the end of its first answer, which is a real operation: the API server is asked, ' +
       'the database gets its user. min / median / max in milliseconds; × is the median of the ratio to an empty ' +

@@ -7,6 +7,8 @@ import type { Throughput } from './throughput.ts'
 /** Everything that was measured in one run. */
 export interface Results {
   cores: number
+  /** something else kept the cores busy when the run began */
+  busy: boolean
   /** version of Node */
   node: string
   /** by name of the function or rung */

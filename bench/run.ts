@@ -67,7 +67,7 @@ function say(line: string): void {
   console.error(`${((performance.now() - begun) / 1000).toFixed(0).padStart(4)} s  ${line}`)
 }
 
-async function measure(site: Site, extent: Extent): Promise<Results> {
+async function measure(site: Site, extent: Extent, busy: boolean): Promise<Results> {
   const operations = operationsOf(site)
   const steps = await ladder(site)
   const candidates = [...steps, ...functionsOf(site, operations)]
@@ -127,6 +127,7 @@ async function measure(site: Site, extent: Extent): Promise<Results> {
     )
     return {
       cores: availableParallelism(),
+      busy,
       node: process.versions.node.split('.')[0] ?? '',
       coldStarts: cold,
       calls: new Map(
@@ -154,7 +155,8 @@ function plain(_: string, value: unknown): unknown {
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })
 const extent = values.quick ? quick : full
 const [load = 0] = loadavg()
-if (load > 1) say(`This machine is busy (load ${load.toFixed(1)}): ratios will be rough`)
+const busy = load > availableParallelism()
+if (busy) say(`This machine is busy (load ${load.toFixed(1)}): wall times will be long, ratios rough`)
 // Ends what was started: see server-process.ts and sandbox.ts.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const late = setTimeout(() => {
@@ -165,7 +167,7 @@ try {
   const site = await openSite(say)
   let page: string
   try {
-    const results = await measure(site, extent)
+    const results = await measure(site, extent, busy)
     page = report(results)
     await writeFile(join(import.meta.dirname, 'results.json'), `${JSON.stringify(results, plain, 1)}\n`)
   } finally {
