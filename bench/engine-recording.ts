@@ -6,6 +6,7 @@ import { resolveServiceNames } from '../sandbox/names.ts'
 import type { Users } from '../shared/kubedb/databases/database.ts'
 import { postgres } from '../shared/kubedb/databases/postgres.ts'
 import { newNonce, userName } from '../shared/kubedb/passwords.ts'
+import { adminOf } from '../test/support/admin.ts'
 import type { Site } from './site.ts'
 
 interface Login {
@@ -32,18 +33,7 @@ export async function recordEngine(site: Site): Promise<{ bind: EngineRecording;
   resolveServiceNames(site.cluster.names)
   const { host, username, password } = site.engine
   const open = () =>
-    postgres.connect({
-      host,
-      hosts: [host],
-      port: 5432,
-      database: 'app',
-      query: 'sslmode=disable',
-      caBundle: undefined,
-      username,
-      password,
-      deadline: Date.now() + 30_000,
-      signal: new AbortController().signal,
-    })
+    postgres.connect(adminOf({ host, port: 5432, query: 'sslmode=disable', username, password }))
   const account = {
     name: userName(randomBytes(8).toString('hex'), newNonce()),
     password: randomBytes(16).toString('hex'),

@@ -1,4 +1,5 @@
 /** What the operator asks of a database server on this machine, whatever its make. */
+import type { JsonObject } from '../../shared/json.ts'
 
 /** One database to run. */
 export interface Instance {
@@ -13,6 +14,8 @@ export interface Instance {
   readonly password: string
   /** The user's settings file, in the engine's own syntax; may be empty. */
   readonly config: string
+  /** The database's spec: an engine reads from it the topology that clients see, and nothing else. */
+  readonly spec: JsonObject
 }
 
 /** A server that accepts connections. */
@@ -37,6 +40,8 @@ export interface Running {
 export interface Engine {
   /** The KubeDB kind it serves. */
   readonly kind: string
+  /** The port on which clients reach it, on the address of each instance. */
+  readonly port: number
   /** `true`, or the sentence that says what to install. */
   available(): Promise<true | string>
   /**

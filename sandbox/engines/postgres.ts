@@ -18,8 +18,7 @@ const execute = promisify(execFile)
 /** What our own environment says to PostgreSQL's programs (PGDATA, PGPORT, LANG) is meant for others. */
 const environment = { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C.UTF-8' }
 
-/** PostgreSQL's port, on the address of each instance. */
-export const postgresPort = 5432
+const postgresPort = 5432
 
 const startSeconds = 30
 
@@ -77,6 +76,7 @@ export function postgresEngine(home: string): Engine {
   }
   return {
     kind: 'Postgres',
+    port: postgresPort,
     async available() {
       const found = findPostgresPackage()
       return 'missing' in found ? found.missing : true

@@ -1,5 +1,6 @@
+import * as v from 'valibot'
+import { JsonObject } from '../../shared/json.ts'
 import type { Instance } from '../engines/engine.ts'
-import { postgresPort } from '../engines/postgres.ts'
 import * as objects from './offshoot-objects.ts'
 import * as offshoots from './offshoots.ts'
 import { Claim, Named, Postgres, type PostgresVersion, resources, Secret, Service } from './resources.ts'
@@ -16,7 +17,7 @@ export class WorkloadError extends Error {
 /** Creates or adapts the Services and gives those of type LoadBalancer the database's address. */
 export async function ensureServices(world: World, db: Postgres, before: () => void): Promise<void> {
   const { kube, events } = world
-  const address = await world.addresses.addressOf(keyOf(db), postgresPort)
+  const address = await world.addresses.addressOf(keyOf(db), world.engine.port)
   const wanted = objects.servicesOf(db)
   for (const service of wanted) {
     const found = await kube.get(Service, resources.services, service.metadata)
@@ -204,7 +205,7 @@ async function ensureClaim(world: World, db: Postgres, ordinal: number): Promise
 
 /** Writes into the pods' status what a kubelet would: running on the address, or waiting. */
 export async function setPodsReady(world: World, db: Postgres, ready: boolean): Promise<void> {
-  const address = await world.addresses.addressOf(keyOf(db), postgresPort)
+  const address = await world.addresses.addressOf(keyOf(db), world.engine.port)
   const status = objects.podStatus(ready ? address : undefined, new Date())
   for (const pod of await listPods(world, db))
     await world.kube.patch(Named, resources.pods, pod.metadata, { status }, 'status')
@@ -247,7 +248,7 @@ export async function instanceOf(
   password: string,
   config: string,
 ): Promise<Instance> {
-  const address = await world.addresses.addressOf(keyOf(db), postgresPort)
+  const address = await world.addresses.addressOf(keyOf(db), world.engine.port)
   return {
     name: keyOf(db),
     volume: await volumeOf(world, db),
@@ -255,6 +256,7 @@ export async function instanceOf(
     username: 'postgres',
     password,
     config,
+    spec: v.parse(JsonObject, db.spec),
   }
 }
 

@@ -61,6 +61,7 @@ export const AppBinding = v.object({
           name: v.string(),
           namespace: v.optional(v.string()),
           port: v.number(),
+          scheme: v.optional(v.string(), ''),
           query: v.optional(v.string(), ''),
         }),
       ),

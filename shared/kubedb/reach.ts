@@ -89,7 +89,14 @@ async function readAround(
   if (username === undefined || password === undefined) {
     return { inside: { state: 'unreachable', why: 'KubeDB has not made the password of the database yet' } }
   }
-  const admin = { ...inside(record, binding), username: decode(username), password: decode(password) }
+  const reach = inside(record, binding)
+  const admin = {
+    ...reach,
+    // What runs now, not what was asked for: an update may be under way.
+    members: kindOf(kind).members({ name, namespace, spec: database.spec }),
+    username: decode(username),
+    password: decode(password),
+  }
   return { inside: { state: 'reachable', admin }, binding }
 }
 
@@ -127,11 +134,15 @@ const readService = (broker: Broker, namespace: string, name: string): Promise<S
 function inside(record: InstanceRecord, binding: AppBinding): Reach {
   const service = binding.spec.clientConfig.service
   if (!service) throw new BrokerError('Unavailable', 'the AppBinding of the database names no Service')
-  const host = `${service.name}.${service.namespace ?? record.database.namespace}.svc`
+  const { kind, name, namespace } = record.database
+  const host = `${service.name}.${service.namespace ?? namespace}.svc`
   const ca = binding.spec.clientConfig.caBundle
+  const place = { name, namespace, spec: record.info.resolved.spec }
   return {
+    ...place,
+    scheme: service.scheme,
     host,
-    hosts: [host],
+    hosts: kindOf(kind).hosts?.(place) ?? [host],
     port: service.port,
     database: record.info.resolved.database,
     query: service.query,

@@ -31,6 +31,7 @@ async function instance(name: string, more: Partial<Instance> = {}): Promise<Ins
     username: 'postgres',
     password: "it's a \\ password",
     config: '',
+    spec: {},
     ...more,
   }
 }

@@ -12,6 +12,7 @@ import { engineAccount } from '../../sandbox/engines/account.ts'
 import { startGuarded } from '../../sandbox/engines/guarded-process.ts'
 import { copyPostgresBinaries, findPostgresPackage } from '../../sandbox/engines/postgres-binaries.ts'
 import type { Admin } from '../../shared/kubedb/databases/database.ts'
+import { adminOf } from '../support/admin.ts'
 
 const run = promisify(execFile)
 const password = 'Of the administrator: "\'\\ü'
@@ -160,12 +161,8 @@ export class Servers {
     await log.close()
     const server: Server = {
       port,
-      admin: (changes) => ({
-        ...{ host: '127.0.0.1', port, hosts: ['127.0.0.1'], database: 'app', query: 'sslmode=disable' },
-        ...{ caBundle: undefined, username: 'postgres', password, deadline: Date.now() + 30_000 },
-        signal: new AbortController().signal,
-        ...changes,
-      }),
+      admin: (changes) =>
+        adminOf({ port, query: 'sslmode=disable', username: 'postgres', password, ...changes }),
       client: async (as = {}) => {
         const login = { user: 'postgres', password, database: 'postgres', ...as }
         const client = new Client({ host: '127.0.0.1', port, ssl: false, ...login })

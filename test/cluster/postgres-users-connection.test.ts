@@ -9,6 +9,7 @@ import test, { type ExecutionContext } from 'ava'
 import type { Client } from 'pg'
 import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
 import { connect } from '../../shared/kubedb/databases/postgres-users.ts'
+import { adminOf } from '../support/admin.ts'
 import { Relay } from './postgres-relay.ts'
 import { installations, type Server, Servers } from './postgres-server.ts'
 
@@ -92,8 +93,7 @@ async function forget(server: Server): Promise<void> {
 
 /** A database that is nowhere. */
 const nowhere = {
-  ...{ host: '127.0.0.1', port: 1, hosts: [], database: 'app', query: '', caBundle: undefined },
-  ...{ username: 'postgres', password: 'Of the administrator', signal: new AbortController().signal },
+  ...adminOf({ port: 1, username: 'postgres', password: 'Of the administrator' }),
 }
 
 test('a port where nobody listens, and a name that nobody has', async (t) => {

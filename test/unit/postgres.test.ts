@@ -106,6 +106,10 @@ test('a plan is not changed by what is built from it', (t) => {
 })
 
 const reach: Reach = {
+  name: 'osb-x',
+  namespace: 'databases',
+  spec: {},
+  scheme: 'postgresql',
   host: 'osb-x.databases.svc',
   hosts: ['osb-x.databases.svc'],
   port: 5432,

@@ -35,7 +35,12 @@ export interface Database extends Traits {
    * @returns host names of the members that hold sessions of their own, inside the cluster; none where the Service
    *   reaches all there is
    */
-  members(database: { name: string; namespace: string; spec: JsonObject }): string[]
+  members(database: Place): string[]
+
+  /**
+   * @returns host names that clients are given as a list, inside the cluster; without it, clients get the Service alone
+   */
+  hosts?(database: Place): string[]
 
   /** @returns what an application needs to connect (OSB: the credentials of a binding) */
   credentials(reach: Reach, user: { name: string; password: string }): JsonObject
@@ -73,8 +78,18 @@ export type Change =
   | { by: 'patch'; spec: JsonObject }
   | { by: 'nothing'; impossible: string }
 
+/** A database and where it is. */
+export interface Place {
+  name: string
+  namespace: string
+  /** KubeDB's spec, as the broker resolved it */
+  spec: JsonObject
+}
+
 /** Where a database can be reached and what a client must trust. */
-export interface Reach {
+export interface Reach extends Place {
+  /** as the AppBinding says it; KubeDB's releases differ, so nothing may hang on it but TLS on or off */
+  scheme: string
   host: string
   port: number
   /** every address, for clients that take a list */
@@ -88,6 +103,8 @@ export interface Reach {
 }
 
 export interface Admin extends Reach {
+  /** host names of the members that hold sessions of their own; see `Database.members` */
+  members: string[]
   username: string
   password: string
   /** milliseconds since the epoch: all work on the connection ends by then */
