@@ -16,6 +16,20 @@ export interface Instance {
   readonly config: string
   /** The database's spec: an engine reads from it the topology that clients see, and nothing else. */
   readonly spec: JsonObject
+  /**
+   * Users beside the administrator, one a line, where they are part of the database's objects: for Redis in the form
+   * of an ACL file (`user <name> on …`), for Memcached `user:password`.
+   */
+  readonly acl?: readonly string[]
+  /** The server speaks TLS with this; how strictly it asks for it is in the spec. Absent: it speaks none. */
+  readonly tls?: ServerTls
+}
+
+/** A server certificate for all names and the address of a database, as PEM. */
+export interface ServerTls {
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
 }
 
 /** A server that accepts connections. */
@@ -32,6 +46,12 @@ export interface Running {
    * Throws with the engine's words when it refuses the settings; the old ones then stay.
    */
   reload(config: string): Promise<'applied' | 'restart'>
+  /**
+   * Changes the users beside the administrator without a restart, where an engine has them in {@link Instance.acl}.
+   * @param lines users to make or replace, in that form; others stay
+   * @param deleteUsers names of users to drop, their sessions with them
+   */
+  syncAcl?(lines: readonly string[], deleteUsers: readonly string[]): Promise<void>
   /** Ends the server in good order and waits for it. The data stays. */
   stop(): Promise<void>
 }

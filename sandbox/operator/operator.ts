@@ -1,8 +1,8 @@
 // A stand-in for KubeDB's operator, for development and tests: it runs real servers on loopback.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { engines } from '../engines/engines.ts'
 import { openLoopbackAddresses } from '../engines/loopback.ts'
-import { postgresEngine } from '../engines/postgres.ts'
 import { reconcileDatabase } from './database-reconciler.ts'
 import { eventRecorder } from './events.ts'
 import { startInformer } from './informer.ts'
@@ -109,7 +109,8 @@ async function openWorld(
   { engineHome, stateDirectory, log }: OperatorOptions,
   gone: (database: string, reason: string) => void,
 ): Promise<World> {
-  const engine = postgresEngine(engineHome)
+  const engine = engines(engineHome).find(({ kind }) => kind === 'Postgres')
+  if (!engine) throw new Error('there is no engine for Postgres')
   const available = await engine.available()
   if (available !== true) log(available)
   const said = new Set<string>()
