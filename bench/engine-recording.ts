@@ -33,7 +33,7 @@ export async function recordEngine(site: Site): Promise<{ bind: EngineRecording;
   resolveServiceNames(site.cluster.names)
   const { host, username, password } = site.engine
   const open = () =>
-    postgres.connect(adminOf({ host, port: 5432, query: 'sslmode=disable', username, password }))
+    postgres.accounts.connect(adminOf({ host, port: 5432, query: 'sslmode=disable', username, password }))
   const account = {
     name: userName(randomBytes(8).toString('hex'), newNonce()),
     password: randomBytes(16).toString('hex'),

@@ -45,14 +45,21 @@ export interface Database extends Traits {
   /** @returns what an application needs to connect (OSB: the credentials of a binding) */
   credentials(reach: Reach, user: { name: string; password: string }): JsonObject
 
-  /**
-   * Opens an administrator's connection to the engine. Loads the driver; only bind, unbind and
-   * last-binding-operation call it.
-   *
-   * @throws {Unreachable} when the engine does not take connections just now
-   */
-  connect(admin: Admin): Promise<Users>
+  readonly accounts: Accounts
 }
+
+/** How the accounts of bindings come to be. */
+export type Accounts =
+  /** a user for each binding, made over an administrator's connection to the engine */
+  {
+    by: 'connection'
+    /**
+     * Opens the connection. Loads the driver; only bind, unbind and last-binding-operation call it.
+     *
+     * @throws {Unreachable} when the engine does not take connections just now
+     */
+    connect(admin: Admin): Promise<Users>
+  }
 
 export interface Settings {
   /** `external`: the database gets an address outside the cluster */

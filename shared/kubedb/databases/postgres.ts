@@ -216,8 +216,11 @@ export const postgres: Database = {
     }
   },
 
-  async connect(admin) {
-    const users = await import('./postgres-users.ts')
-    return users.connect(admin)
+  accounts: {
+    by: 'connection',
+    async connect(admin) {
+      const users = await import('./postgres-users.ts')
+      return users.connect(admin)
+    },
   },
 }
