@@ -58,6 +58,8 @@ export interface Plan {
   bindable: boolean
   planUpdateable: boolean
   bindingRotatable: boolean
+  /** seconds: how long a binding's credentials are valid, and how long before their end they should be rotated */
+  bindingExpiry: { after: number; renewBefore: number } | undefined
 }
 
 /** What the protocol has to know of a KubeDB kind to describe and check parameters. */

@@ -30,6 +30,11 @@ export const BindingInfo = v.object({
   /** when the work of this state began: tells whether a function may still be at it */
   since: v.string(),
   created: v.string(),
+  /** when its credentials end, and from when on they should be rotated; neither where the plan sets no end */
+  expiresAt: v.optional(v.string()),
+  renewBefore: v.optional(v.string()),
+  /** id of the binding that this one succeeds */
+  predecessor: v.optional(v.string()),
   /** id of the operation under way, for its token */
   operation: v.string(),
   /** several requests have been at work on it side by side: also when it is ready, one may be about to make the user */
@@ -39,6 +44,11 @@ export const BindingInfo = v.object({
   description: v.optional(v.string(), ''),
 })
 export type BindingInfo = v.InferOutput<typeof BindingInfo>
+
+/** @returns whether the credentials of a binding have come to their end */
+export function isExpired({ expiresAt }: Pick<BindingInfo, 'expiresAt'>): boolean {
+  return expiresAt !== undefined && Date.parse(expiresAt) <= Date.now()
+}
 
 export interface BindingRecord {
   info: BindingInfo

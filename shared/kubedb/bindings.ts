@@ -8,6 +8,7 @@ import {
   type BindingInfo,
   type BindingRecord,
   createBindingRecord,
+  isExpired,
   readBindingRecord,
   removeBindingRecord,
   UnreadableBinding,
@@ -41,6 +42,10 @@ export interface BindRequest {
   /** as sent; `{}` where none were */
   parameters: JsonObject
   role: Role
+  /** of credentials that are made now */
+  expiry: { expiresAt: string; renewBefore: string } | undefined
+  /** id of the binding that this one is to succeed */
+  predecessor: string | undefined
 }
 
 /** A binding that can be used. */
@@ -117,6 +122,8 @@ export async function bind(
     state: 'creating',
     since: now,
     created: now,
+    ...request.expiry,
+    ...(request.predecessor === undefined ? {} : { predecessor: request.predecessor }),
     operation: newOperationId(),
     contested: false,
     overtaken: false,
@@ -169,13 +176,14 @@ async function bindAgain(
     info.serviceId === request.serviceId &&
     info.planId === request.planId &&
     info.appGuid === request.appGuid &&
+    info.predecessor === request.predecessor &&
     equal(info.parameters, request.parameters)
   const decision = binding[bindingState(existing)]
   switch (same ? decision.same : decision.other) {
     case 'conflict':
       throw new BrokerError(
         'Conflict',
-        'the binding id is in use with other attributes (service, plan, app or parameters)',
+        'the binding id is in use with other attributes (service, plan, app, parameters or predecessor)',
       )
     case 'busy': {
       // A removal that waited for the database may be finished by now, without anybody polling for it.
@@ -240,9 +248,10 @@ async function write(broker: Broker, record: BindingRecord, info: BindingInfo): 
 
 /** @returns user and password of a binding */
 async function accountOf(broker: Broker, info: BindingInfo): Promise<Account> {
-  const { scheme, nonce, instanceId, bindingId, user, role } = info
+  const { scheme, nonce, instanceId, bindingId, user, role, expiresAt } = info
   const key = await broker.keys.get(info.keyId)
-  return { name: user, password: derivePassword(key, { scheme, nonce, instanceId, bindingId, user }), role }
+  const password = derivePassword(key, { scheme, nonce, instanceId, bindingId, user })
+  return { name: user, password, role, expiresAt }
 }
 
 /** From `creating` to `ready`: the user in the engine, then the record. */
@@ -361,7 +370,8 @@ async function healed(
   surroundings: Surroundings | undefined,
 ): Promise<Bound> {
   const around = surroundings ?? (await readSurroundings(broker, instance))
-  if (around.state !== 'reachable') return show(broker, instance, record)
+  // What has expired is not made to work again.
+  if (around.state !== 'reachable' || isExpired(record.info)) return show(broker, instance, record)
   const account = await accountOf(broker, record.info)
   const kind = kindOf(instance.database.kind)
   const bound = (info: BindingInfo): Bound => ({

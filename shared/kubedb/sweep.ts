@@ -1,6 +1,6 @@
 /** Users that no record stands for: found by listing users first and records afterwards, and dropped. */
 import { ApiError, translate } from './api-error.ts'
-import { listBindingRecords, removeBindingRecord } from './binding-record.ts'
+import { isExpired, listBindingRecords, removeBindingRecord } from './binding-record.ts'
 import { age, type Broker } from './broker.ts'
 import { Unreachable, type Users } from './databases/database.ts'
 import { openUsers } from './engine.ts'
@@ -23,7 +23,8 @@ export async function sweep(
   const { readable, unreadable } = await listBindingRecords(broker.cluster, broker.namespace, instanceId)
   // Whose user an unreadable record stands for is not known: nobody is dropped then.
   if (unreadable.length > 0) return
-  const known = new Set(readable.map((record) => record.info.user))
+  // An expired binding keeps its record, so that it can be unbound, but not its user.
+  const known = new Set(readable.filter(({ info }) => !isExpired(info)).map(({ info }) => info.user))
   for (const name of before) if (!known.has(name)) await users.drop(name)
   for (const record of readable) {
     const { state, overtaken, since, user } = record.info

@@ -76,6 +76,7 @@ function plan() {
     bindable: v.exactOptional(v.boolean()),
     plan_updateable: v.exactOptional(v.boolean()),
     binding_rotatable: v.exactOptional(v.boolean(), false),
+    bindingExpiry: v.exactOptional(bindingExpiry()),
     maximum_polling_duration: v.exactOptional(
       v.pipe(
         v.number(),
@@ -192,6 +193,27 @@ function amounts(amount: ReturnType<typeof quantity>) {
 
 function exceeds(one: bigint | undefined, other: bigint | undefined): boolean {
   return one !== undefined && other !== undefined && one > other
+}
+
+const secondsOf: { readonly [unit: string]: number } = { s: 1, m: 60, h: 3600, d: 86_400 }
+
+/** @returns seconds */
+function duration() {
+  return v.pipe(
+    v.string('must be a time such as 90d, 36h, 30m or 45s'),
+    v.regex(/^[1-9]\d{0,6}[smhd]$/, 'must be a time such as 90d, 36h, 30m or 45s'),
+    v.transform((text) => Number(text.slice(0, -1)) * (secondsOf[text.slice(-1)] ?? 0)),
+  )
+}
+
+function bindingExpiry() {
+  return v.pipe(
+    closed({ after: duration(), renewBefore: duration() }),
+    v.check(
+      ({ after, renewBefore }) => renewBefore < after,
+      'renewBefore must be shorter than after: it is how long before their end credentials are to be rotated',
+    ),
+  )
 }
 
 function choices<const S extends v.GenericSchema<unknown, string>>(of: S) {

@@ -25,6 +25,7 @@ export function planOf(service: ServiceEntry, plan: PlanEntry): Plan {
     bindable: plan.bindable ?? service.bindable,
     planUpdateable: plan.plan_updateable ?? service.plan_updateable,
     bindingRotatable: plan.binding_rotatable,
+    bindingExpiry: plan.bindingExpiry,
   }
 }
 

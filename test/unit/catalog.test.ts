@@ -232,7 +232,18 @@ const wrong: [what: string, document: unknown, ...mistakes: string[]][] = [
   [
     'a key misspelt',
     changed({ bindabel: true }),
-    `${plan}.bindabel (postgresql small): is not known here; what is: id, name, description, free, bindable, plan_updateable, binding_rotatable, maximum_polling_duration, metadata, version, engineVersion, versions, spec, parameters`,
+    `${plan}.bindabel (postgresql small): is not known here; what is: id, name, description, free, bindable, plan_updateable, binding_rotatable, bindingExpiry, maximum_polling_duration, metadata, version, engineVersion, versions, spec, parameters`,
+  ],
+  [
+    'an end of bindings that is no time',
+    changed({ bindingExpiry: { after: '90 days', renewBefore: 14 } }),
+    `${plan}.bindingExpiry.after (postgresql small): must be a time such as 90d, 36h, 30m or 45s`,
+    `${plan}.bindingExpiry.renewBefore (postgresql small): must be a time such as 90d, 36h, 30m or 45s`,
+  ],
+  [
+    'bindings to be rotated before they are made',
+    changed({ bindingExpiry: { after: '24h', renewBefore: '1d' } }),
+    `${plan}.bindingExpiry (postgresql small): renewBefore must be shorter than after: it is how long before their end credentials are to be rotated`,
   ],
   [
     'a key missing',

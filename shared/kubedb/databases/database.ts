@@ -124,6 +124,8 @@ export interface Account {
   name: string
   password: string
   role: Role
+  /** ISO time from which the account is not to log in any more; enforced where the engine can */
+  expiresAt?: string | undefined
 }
 
 /** The users that this broker made inside one engine. Every call is idempotent. */

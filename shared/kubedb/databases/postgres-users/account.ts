@@ -11,6 +11,8 @@ const State = v.object({
   login: v.boolean(),
   /** no attribute that an application must not have, none that keeps it out */
   plain: v.boolean(),
+  /** when the log-in ends, in seconds since the epoch as text; null: never */
+  ends: v.nullable(v.string()),
   verifier: v.nullable(v.string()),
   memberships: v.array(
     v.object({
@@ -31,8 +33,9 @@ const statement = `
   SELECT jsonb_build_object(
     'oid', a.oid::bigint,
     'login', a.rolcanlogin,
-    'plain', a.rolinherit AND a.rolconnlimit = -1 AND coalesce(a.rolvaliduntil, 'infinity') = 'infinity' AND NOT (
+    'plain', a.rolinherit AND a.rolconnlimit = -1 AND NOT (
       a.rolsuper OR a.rolcreatedb OR a.rolcreaterole OR a.rolreplication OR a.rolbypassrls),
+    'ends', CASE WHEN coalesce(a.rolvaliduntil, 'infinity') <> 'infinity' THEN extract(epoch FROM a.rolvaliduntil)::text END,
     'verifier', a.rolpassword,
     'memberships', (
       SELECT coalesce(jsonb_agg(jsonb_build_object(
@@ -66,6 +69,7 @@ export function isRight(state: AccountState, account: Account): boolean {
   return (
     state.login &&
     state.plain &&
+    sameEnd(state.ends, account.expiresAt) &&
     more.length === 0 &&
     membership?.group === groups[account.role] &&
     membership.plain &&
@@ -73,6 +77,11 @@ export function isRight(state: AccountState, account: Account): boolean {
     state.starts.every(({ database, setting }) => database === null && setting === `role=${start}`) &&
     scramMatches(state.verifier, account.password)
   )
+}
+
+function sameEnd(ends: string | null, expiresAt: string | undefined): boolean {
+  if (ends === null || expiresAt === undefined) return ends === null && expiresAt === undefined
+  return Math.round(Number(ends) * 1000) === Date.parse(expiresAt)
 }
 
 /**
@@ -86,7 +95,7 @@ export function repair(state: AccountState | undefined, account: Account): strin
   return [
     ...(state === undefined ? [`CREATE ROLE ${name}`] : []),
     `ALTER ROLE ${name} WITH LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
-       CONNECTION LIMIT -1 VALID UNTIL 'infinity' PASSWORD ${literal(scramVerifier(account.password))}`,
+       CONNECTION LIMIT -1 VALID UNTIL ${literal(account.expiresAt ?? 'infinity')} PASSWORD ${literal(scramVerifier(account.password))}`,
     ...(state === undefined ? [] : leaveGroups(state, name)),
     `GRANT ${groups[account.role]} TO ${name}`,
     ...(state?.starts ?? []).map(
