@@ -66,6 +66,9 @@ const CrdStatus = v.object({
   ),
 })
 
+/** Ranges of versions; MySQL states them for each of its topologies. */
+const Ranges = v.union([v.array(v.string()), v.record(v.string(), v.array(v.string()))])
+
 /** Kind of the catalog → its versions, as sandbox/crds/versions.yaml states them. */
 const Versions = v.record(
   v.string(),
@@ -74,12 +77,15 @@ const Versions = v.record(
       name: v.string(),
       version: v.string(),
       distribution: v.optional(v.string()),
+      authPlugin: v.optional(v.string()),
+      /** Has this version an image of MySQL's router? */
+      router: v.optional(v.boolean()),
       deprecated: v.optional(v.boolean()),
       endOfLife: v.optional(v.boolean()),
       updateConstraints: v.optional(
         v.strictObject({
-          allowlist: v.optional(v.array(v.string())),
-          denylist: v.optional(v.array(v.string())),
+          allowlist: v.optional(Ranges),
+          denylist: v.optional(Ranges),
         }),
       ),
     }),
@@ -187,12 +193,16 @@ async function seedVersions(plane: Endpoint, crds: readonly Crd[]): Promise<void
     const stored = storedVersion(crd)
     const spec = stored.schema.openAPIV3Schema.properties?.spec ?? {}
     await Promise.all(
-      versions.map(({ name, ...facts }) =>
+      versions.map(({ name, router, ...facts }) =>
         apply(plane, `${collection(crd, stored.name)}/${name}`, {
           apiVersion: `${crd.spec.group}/${stored.name}`,
           kind,
           metadata: { name },
-          spec: { ...placeholders(spec, facts.version), ...facts },
+          spec: {
+            ...placeholders(spec, facts.version),
+            ...(router ? { router: placeholder(spec.properties?.router ?? {}, facts.version) } : {}),
+            ...facts,
+          },
         }),
       ),
     )

@@ -8,6 +8,22 @@ import { parse } from 'yaml'
 import { type ControlPlane, startControlPlane } from '../../sandbox/control-plane.ts'
 import { ask } from '../../sandbox/control-plane-request.ts'
 import { installCrds } from '../../sandbox/crds.ts'
+import { elasticsearch } from '../support/crd-cases/elasticsearch.ts'
+import {
+  claim,
+  databaseKind,
+  databaseRef,
+  issuerRef,
+  type Kind,
+  opsRequestKind,
+  type Spec,
+  size,
+  versionKind,
+} from '../support/crd-cases/kind.ts'
+import { memcached } from '../support/crd-cases/memcached.ts'
+import { mongodb } from '../support/crd-cases/mongodb.ts'
+import { mysql } from '../support/crd-cases/mysql.ts'
+import { redis } from '../support/crd-cases/redis.ts'
 
 const root = join(import.meta.dirname, '../..')
 const ownFolder = join(root, 'sandbox/crds')
@@ -38,14 +54,6 @@ test.after.always(async () => {
   await upstream?.stop()
   await rm(folder, { recursive: true, force: true })
 })
-
-type Spec = Record<string, unknown>
-
-interface Kind {
-  path: string
-  apiVersion: string
-  kind: string
-}
 
 const postgres = {
   path: '/apis/kubedb.com/v1/namespaces/default/postgreses',
@@ -93,11 +101,7 @@ async function refused(
   if (upstream) t.regex(await verdict(upstream, kind, spec, name), why, "by KubeDB's CRDs")
 }
 
-const claim = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Gi' } } }
-const issuerRef = { apiGroup: 'cert-manager.io', kind: 'Issuer', name: 'ca' }
-const size = { requests: { cpu: '500m', memory: '1Gi' }, limits: { memory: '1Gi' } }
 const container = { name: 'postgres', resources: size }
-const databaseRef = { name: 'osb-x' }
 const ref = { apiGroup: 'kubedb.com', kind: 'Postgres', namespace: 'default', name: 'osb-x' }
 
 const goodPostgres: Record<string, Spec> = {
@@ -526,6 +530,38 @@ test(
   'p'.repeat(63),
 )
 
+for (const cases of [mysql, mongodb, redis, memcached, elasticsearch]) {
+  const { databases, opsRequests, versions } = cases
+  const database = databaseKind(cases)
+  const request = opsRequestKind(cases)
+  const catalog = versionKind(cases)
+  for (const [title, spec] of Object.entries(databases.good)) {
+    test(`a ${database.kind} is accepted: ${title}`, accepted, database, spec)
+  }
+  for (const [title, [spec, why]] of Object.entries(databases.bad)) {
+    test(`a ${database.kind} is refused: ${title}`, refused, database, spec, why)
+  }
+  for (const [title, block] of Object.entries(opsRequests.good)) {
+    const spec = { databaseRef, type: title.split(' ')[0], ...block }
+    test(`a ${request.kind} is accepted: ${title}`, accepted, request, spec)
+  }
+  for (const [title, [spec, why]] of Object.entries(opsRequests.bad)) {
+    test(`a ${request.kind} is refused: ${title}`, refused, request, spec, why)
+  }
+  for (const [title, [spec, why]] of Object.entries(versions.bad)) {
+    test(`a ${catalog.kind} is refused: ${title}`, refused, catalog, spec, why)
+  }
+  const spec = databases.good['the smallest one'] ?? {}
+  test(
+    `a ${database.kind} is refused: a name that begins with a digit`,
+    refused,
+    database,
+    spec,
+    /metadata.name/,
+    '1x',
+  )
+}
+
 const lastTransitionTime = '2026-11-21T00:00:00Z'
 const condition = {
   type: 'Provisioned',
@@ -540,6 +576,10 @@ test('status is written apart from the spec, with known phases only', async (t) 
     for (const { kind, spec, phase } of [
       { kind: postgres, spec: { version: '18.3' }, phase: 'Ready' },
       { kind: opsRequest, spec: { databaseRef, type: 'Restart' }, phase: 'Successful' },
+      ...[mysql, mongodb, redis, memcached, elasticsearch].flatMap((cases) => [
+        { kind: databaseKind(cases), spec: { version: '1' }, phase: 'Ready' },
+        { kind: opsRequestKind(cases), spec: { databaseRef, type: 'Restart' }, phase: 'Successful' },
+      ]),
     ]) {
       const { path, ...type } = kind
       const object = { ...type, metadata: { name: 'with-status' }, spec, status: { phase } }
@@ -623,6 +663,9 @@ const facets = [
   'type',
   'enum',
   'format',
+  'nullable',
+  'minimum',
+  'maximum',
   'pattern',
   'default',
   'required',
@@ -673,7 +716,7 @@ const AnyCrd = v.object({
 
 testUpstream("every field of our CRDs is KubeDB's own, with its type, limits and default", async (t) => {
   const files = (await readdir(ownFolder)).filter((file) => file !== 'versions.yaml')
-  t.true(files.length >= 4)
+  t.true(files.length >= 19)
   for (const file of files) {
     const name = file.replace(/\.yaml$/, '')
     const ours = v.parse(AnyCrd, parse(await readFile(join(ownFolder, file), 'utf8'), { maxAliasCount: -1 }))

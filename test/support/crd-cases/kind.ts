@@ -1,0 +1,50 @@
+export type Spec = Record<string, unknown>
+
+/** Where objects of a kind are written. */
+export interface Kind {
+  path: string
+  apiVersion: string
+  kind: string
+}
+
+/** Title of a case → the spec, and for a bad one what the refusal has to name. */
+export type Good = Record<string, Spec>
+export type Bad = Record<string, [Spec, RegExp]>
+
+/** What KubeDB's API takes and refuses of one kind of database. */
+export interface CrdCases {
+  kind: string
+  plural: string
+  databases: { good: Good; bad: Bad }
+  /** Of a good one the title's first word is the type; `databaseRef` is added. */
+  opsRequests: { good: Good; bad: Bad }
+  versions: { bad: Bad }
+}
+
+export const databaseKind = ({ kind, plural }: CrdCases): Kind => ({
+  path: `/apis/kubedb.com/v1/namespaces/default/${plural}`,
+  apiVersion: 'kubedb.com/v1',
+  kind,
+})
+
+export const opsRequestKind = ({ kind }: CrdCases): Kind => ({
+  path: `/apis/ops.kubedb.com/v1alpha1/namespaces/default/${kind.toLowerCase()}opsrequests`,
+  apiVersion: 'ops.kubedb.com/v1alpha1',
+  kind: `${kind}OpsRequest`,
+})
+
+export const versionKind = ({ kind }: CrdCases): Kind => ({
+  path: `/apis/catalog.kubedb.com/v1alpha1/${kind.toLowerCase()}versions`,
+  apiVersion: 'catalog.kubedb.com/v1alpha1',
+  kind: `${kind}Version`,
+})
+
+export const claim = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Gi' } } }
+export const size = { requests: { cpu: '500m', memory: '1Gi' }, limits: { memory: '1Gi' } }
+export const issuerRef = { apiGroup: 'cert-manager.io', kind: 'Issuer', name: 'ca' }
+export const databaseRef = { name: 'osb-x' }
+
+/** A pod whose one container has a size. */
+export const podOf = (container: string): Spec => ({
+  spec: { containers: [{ name: container, resources: size }] },
+})

@@ -1,0 +1,114 @@
+import {
+  badOfDurableKinds,
+  badOfEveryKind,
+  badOpsOfDurableKinds,
+  badOpsOfEveryKind,
+  goodOfEveryKind,
+  goodOpsOfEveryKind,
+} from './common.ts'
+import { type CrdCases, claim, databaseRef, podOf, size } from './kind.ts'
+
+const version = '8.4.8'
+
+export const mysql: CrdCases = {
+  kind: 'MySQL',
+  plural: 'mysqls',
+  databases: {
+    good: {
+      ...goodOfEveryKind(version),
+      'a single ephemeral one': { version, storageType: 'Ephemeral' },
+      'a single durable one': { version, storage: { ...claim, storageClassName: 'fast' } },
+      'a replication group': {
+        version,
+        replicas: 3,
+        topology: {
+          mode: 'GroupReplication',
+          group: { mode: 'Single-Primary', name: 'dc002fc3-c412-4d18-b1d4-66c1fbfbbc9b' },
+        },
+        storageType: 'Durable',
+        storage: claim,
+        podTemplate: podOf('mysql'),
+        deletionPolicy: 'WipeOut',
+      },
+      'a group with routers': {
+        version,
+        replicas: 3,
+        topology: { mode: 'InnoDBCluster', innoDBCluster: { router: { replicas: 1 } } },
+        storage: claim,
+      },
+      'one with half-synchronous replicas': {
+        version,
+        replicas: 2,
+        topology: { mode: 'SemiSync', semiSync: { sourceWaitForReplicaCount: 1, sourceTimeout: '1h' } },
+        storage: claim,
+      },
+      'one that demands TLS': { version, requireSSL: true, useAddressType: 'DNS' },
+      'one with settings': {
+        version,
+        configuration: { inline: { 'my-config.cnf': '[mysqld]\nmax_connections=200\n' } },
+      },
+    },
+    bad: {
+      ...badOfEveryKind(version),
+      ...badOfDurableKinds(version),
+      'an unknown topology': [
+        { version, topology: { mode: 'Galera' } },
+        /spec.topology.mode: Unsupported value/,
+      ],
+      'an unknown mode of a group': [
+        { version, topology: { group: { mode: 'single' } } },
+        /spec.topology.group.mode: Unsupported value/,
+      ],
+      'no router at all': [
+        { version, topology: { innoDBCluster: { router: { replicas: 0 } } } },
+        /spec.topology.innoDBCluster.router.replicas in body should be greater than or equal to 1/,
+      ],
+      "another kind's TLS mode": [{ version, sslMode: 'require' }, /unknown field \\"spec.sslMode\\"/],
+    },
+  },
+  opsRequests: {
+    good: {
+      ...goodOpsOfEveryKind('9.1.0'),
+      HorizontalScaling: { horizontalScaling: { member: 5 } },
+      VerticalScaling: {
+        apply: 'Always',
+        verticalScaling: { mode: 'Restart', mysql: { resources: size }, coordinator: {}, exporter: {} },
+      },
+      VolumeExpansion: { volumeExpansion: { mode: 'Online', mysql: '20Gi' } },
+      Reconfigure: {
+        configuration: {
+          applyConfig: { 'my-config.cnf': '[mysqld]\nmax_connections=200\n' },
+          restart: 'auto',
+        },
+      },
+      'Reconfigure to nothing': { configuration: { removeCustomConfig: true } },
+      'ReconfigureTLS to be demanded': { tls: { requireSSL: true } },
+      StorageMigration: { timeout: '1h', migration: { storageClassName: 'fast' } },
+    },
+    bad: {
+      ...badOpsOfEveryKind,
+      ...badOpsOfDurableKinds,
+      "other kinds' replicas": [
+        { databaseRef, type: 'HorizontalScaling', horizontalScaling: { replicas: 3 } },
+        /unknown field \\"spec.horizontalScaling.replicas\\"/,
+      ],
+      'a migration to nowhere': [
+        { databaseRef, type: 'StorageMigration', migration: {} },
+        /spec.migration.storageClassName: Required value/,
+      ],
+    },
+  },
+  versions: {
+    bad: {
+      'without images': [{ version }, /spec.db: Required value/],
+      'an unknown distribution': [
+        { version, distribution: 'MariaDB' },
+        /spec.distribution: Unsupported value/,
+      ],
+      'ranges for no topology': [
+        { version, updateConstraints: { allowlist: ['>= 8.4.8'] } },
+        /spec.updateConstraints.allowlist in body must be of type object/,
+      ],
+    },
+  },
+}
