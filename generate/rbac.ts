@@ -1,4 +1,5 @@
 import { type Files, type Manifest, yaml } from './manifest.ts'
+import { platformRole, reviewRoles } from './reviews.ts'
 import { brokerRoles, databaseRoles, type KindResources, type Namespaces, serviceAccounts } from './roles.ts'
 
 /** Where the shipped manifests put the broker and its databases. */
@@ -22,6 +23,10 @@ export function rbacFiles(kinds: readonly KindResources[], namespaces = defaultN
     'knative/base/220-database-roles.yaml': yaml(
       'What each function may do where databases are. For databases in more namespaces, apply it in each.',
       databaseRoles(namespaces, kinds),
+    ),
+    'knative/components/bearer/230-reviews.yaml': yaml(
+      'Functions ask the API server about bearer tokens; osb-platform is for their owners.',
+      [...reviewRoles(namespaces), platformRole()],
     ),
   }
 }

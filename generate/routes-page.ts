@@ -1,5 +1,6 @@
-import { routes } from '../shared/routes.ts'
+import { reviews, routes } from '../shared/routes.ts'
 import { pathPattern } from './path-pattern.ts'
+import { platformRole } from './reviews.ts'
 import { table } from './table.ts'
 
 const introduction = `# The route map
@@ -35,6 +36,15 @@ export function routesPage(): string {
     '\n## What each function may do in the cluster\n',
     '`records` are the AppBindings in the namespace of the broker; everything else is in the namespaces of databases.\n',
     table(['Function', 'Permissions'], permissions),
+    `\nWhere bearer tokens are let in (\`AUTHENTICATION\`), every function may in the whole cluster: ${Object.entries(
+      reviews,
+    )
+      .map(([target, verbs]) => `${target}: ${verbs.join(', ')}`)
+      .join('; ')}. The owner of a token needs:\n`,
+    table(
+      ['nonResourceURL', 'Verbs'],
+      platformRole().rules.map((rule) => [`\`${rule.nonResourceURLs?.join(', ')}\``, rule.verbs.join(', ')]),
+    ),
     '',
   ].join('\n')
 }

@@ -45,6 +45,11 @@ export interface Broker {
   stop(): Promise<void>
 }
 
+/** @returns whether these variables let bearer tokens in, so that every function has to review them */
+export function takesTokens(environment: Readonly<Record<string, string | undefined>>): boolean {
+  return environment.AUTHENTICATION === 'bearer' || environment.AUTHENTICATION === 'both'
+}
+
 /** Runs the functions behind a gateway, each with its own ServiceAccount, against any cluster. */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { apiServer, namespaces, directory, log } = options
@@ -58,6 +63,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     namespace: namespaces.broker,
     ca: apiServer.ca,
     directory: join(directory, 'tokens'),
+    all: takesTokens(options.environment ?? {}),
     log: (line) => log('gateway', line),
   })
   const common: Record<string, string> = {

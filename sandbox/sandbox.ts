@@ -3,12 +3,13 @@ import { copyFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { finished } from 'node:stream/promises'
 import { buildFunctions } from '../build.ts'
 import { defaultNamespaces } from '../generate/rbac.ts'
+import { platformRole, reviewRoles } from '../generate/reviews.ts'
 import type { Namespaces } from '../generate/roles.ts'
 import { variables } from '../shared/config.ts'
 import { kinds } from '../shared/kubedb/databases/kinds.ts'
-import { type Administrator, administratorOf } from './administrator.ts'
+import { type Administrator, administratorOf, apply } from './administrator.ts'
 import { writePrivateFile } from './atomic-file.ts'
-import { startBroker } from './broker.ts'
+import { startBroker, takesTokens } from './broker.ts'
 import { startCluster } from './cluster.ts'
 import type { SandboxFiles } from './files.ts'
 import { clusterOfKubeconfig } from './kubeconfig.ts'
@@ -76,6 +77,9 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       databases: environment.DATABASE_NAMESPACE || defaultNamespaces.databases,
     }
     await applyRoles(base.administrator, namespaces, [...kinds.values()])
+    if (takesTokens(environment)) {
+      await apply(base.administrator, [...reviewRoles(namespaces), platformRole()])
+    }
     progress('Building the functions')
     await buildFunctions(files.functions)
     signal.throwIfAborted()

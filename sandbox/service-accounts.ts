@@ -37,6 +37,8 @@ export interface MountOptions {
   ca: string
   /** receives a folder for each function */
   directory: string
+  /** functions that may do nothing get a folder too: they have to ask about the tokens of callers */
+  all?: boolean
   /** gets a sentence when a token could not be renewed */
   log: (line: string) => void
 }
@@ -64,7 +66,7 @@ export async function mountServiceAccounts(options: MountOptions): Promise<Mount
   const { administrator, ca, log } = options
   const directory = (name: FunctionName) => join(options.directory, name)
   const renew = async () => {
-    const accounts = routes.filter((route) => Object.keys(route.permissions).length > 0)
+    const accounts = routes.filter((route) => options.all || Object.keys(route.permissions).length > 0)
     await Promise.all(
       accounts.map(async (route) => {
         const token = await mint(administrator, options.namespace, nameOf(route))

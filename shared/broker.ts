@@ -1,22 +1,19 @@
 /** From a request and the configuration to what the operations on databases need. */
 import type { Context } from 'hono'
+import { apiServer } from './api-server.ts'
 import { fromConfig } from './config.ts'
 import type { Broker } from './kubedb/broker.ts'
 import { cluster } from './kubedb/cluster.ts'
-import { connect } from './kubedb/connection.ts'
 import { keysIn } from './kubedb/passwords.ts'
 import type { Edge } from './osb/edge.ts'
 
-const connections = fromConfig((config) =>
-  connect({ ...config.apiServer, serviceAccountDirectory: config.serviceAccountDirectory }),
-)
 const keys = fromConfig((config) => keysIn(config.keysDirectory))
 
 /** @returns the databases as this request may work on them: within its time, and while its caller is there */
 export function brokerOf(c: Context<Edge>): Broker {
   const { config, signal, deadline } = c.var
   return {
-    cluster: cluster(connections(config), { signal, deadline }),
+    cluster: cluster(apiServer(config), { signal, deadline }),
     namespace: config.brokerNamespace,
     settings: { addresses: config.addresses },
     abandonedAfter: config.abandonedAfter * 1000,

@@ -11,6 +11,8 @@ export interface Config {
   namespaces: { policy: 'fixed'; namespace: string } | { policy: 'context' }
   catalogFile: string
   usersFile: string
+  /** how callers may authenticate; a token is reviewed by the API server, for this audience if there is one */
+  authentication: { basic: boolean; bearer: boolean; audience: string | undefined }
   keysDirectory: string
   addresses: 'cluster' | 'external'
   /** what PATCH does with `parameters`: `context` decides by the platform */
@@ -122,7 +124,19 @@ const Environment = v.pipe(
     USERS_FILE: v.pipe(
       v.optional(path, '/etc/broker/users/users.json'),
       v.description(
-        'who may call: `[{"username", "password", "platform"}]`, platform `default` if absent; a changed file is read again',
+        'who may call: `[{"username", "password", "platform"}]`, platform `default` if absent; `{"tokensOf", "platform"}` names the platform of a bearer token\'s owner; a changed file is read again',
+      ),
+    ),
+    AUTHENTICATION: v.pipe(
+      v.optional(oneOf('basic', 'bearer', 'both'), 'basic'),
+      v.description(
+        'how callers authenticate: `basic`, with a user and password of USERS_FILE; `bearer`, with a token that the API server knows and whose owner may use the path; `both`',
+      ),
+    ),
+    TOKEN_AUDIENCE: v.pipe(
+      v.optional(v.pipe(v.string(), v.maxLength(253, 'must have 253 characters at most'))),
+      v.description(
+        'audience that a bearer token must be for; by default that of the API server. Set it: the broker then never holds a token that others would take',
       ),
     ),
     KEYS_DIRECTORY: v.pipe(
@@ -211,6 +225,14 @@ const Environment = v.pipe(
   ),
   v.forward(
     v.partialCheck(
+      [['AUTHENTICATION'], ['TOKEN_AUDIENCE']],
+      (env) => env.TOKEN_AUDIENCE === undefined || env.AUTHENTICATION !== 'basic',
+      'must be left out with AUTHENTICATION=basic, which takes no tokens',
+    ),
+    ['TOKEN_AUDIENCE'],
+  ),
+  v.forward(
+    v.partialCheck(
       [['REQUEST_BUDGET'], ['ABANDONED_AFTER']],
       (env) => env.ABANDONED_AFTER > env.REQUEST_BUDGET,
       'must be more than REQUEST_BUDGET',
@@ -282,6 +304,11 @@ export function loadConfig(
         : { policy: 'context' },
     catalogFile: set.CATALOG_FILE,
     usersFile: set.USERS_FILE,
+    authentication: {
+      basic: set.AUTHENTICATION !== 'bearer',
+      bearer: set.AUTHENTICATION !== 'basic',
+      audience: set.TOKEN_AUDIENCE,
+    },
     keysDirectory: set.KEYS_DIRECTORY,
     addresses: set.ADDRESSES,
     updateParameters: set.UPDATE_PARAMETERS,

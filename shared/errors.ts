@@ -6,6 +6,8 @@ export type Problem =
   /** 400: the request itself is wrong */
   | 'BadRequest'
   | 'Unauthorized'
+  /** 403: a caller that is known, and may not do this */
+  | 'Forbidden'
   | 'NotFound'
   | 'MethodNotAllowed'
   /** 409: the id is in use with other attributes */

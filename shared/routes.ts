@@ -169,6 +169,15 @@ export const routes = [
   },
 ] as const satisfies readonly Route[]
 
+/**
+ * What every function may do besides, in the whole cluster, where bearer tokens are let in (AUTHENTICATION): ask whose
+ * a token is, and what its owner may do. Nothing else in the broker concerns the whole cluster.
+ */
+export const reviews = {
+  tokenReviews: ['create'],
+  subjectAccessReviews: ['create'],
+} as const satisfies { readonly [target: string]: readonly Verb[] }
+
 export type FunctionName = (typeof routes)[number]['function']
 
 /**

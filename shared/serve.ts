@@ -1,10 +1,10 @@
 /** A handler becomes a process. */
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { type Config, ConfigurationError, loadConfig } from './config.ts'
-import { listener } from './http/listener.ts'
+import { type Application, listener } from './http/listener.ts'
 import { errorFields, log, setLogLevel } from './log.ts'
 import { unexpected } from './osb/errors.ts'
-import { type Handler, operation } from './osb/operation.ts'
+import { type Handler, operation, type TokenScheme } from './osb/operation.ts'
 import { requestIdentityHeader } from './osb/request-identity.ts'
 import { type FunctionName, routeOf } from './routes.ts'
 import { startTelemetry, stopTelemetry } from './telemetry/telemetry.ts'
@@ -24,7 +24,7 @@ export async function serve(name: FunctionName, handler: Handler): Promise<void>
   const config = configuration(name)
   setLogLevel(config.logLevel)
   await startTelemetry(process.env, `osb-${name}`)
-  const server = listen(name, handler, config)
+  const server = listen(operation(name, handler, config, await tokens(config)), name, config)
   process.once('SIGTERM', () => stop(server, config))
   process.once('SIGINT', () => stop(server, config))
 }
@@ -39,8 +39,12 @@ function configuration(name: FunctionName): Config {
   }
 }
 
-function listen(name: FunctionName, handler: Handler, config: Config): Server {
-  const app = operation(name, handler, config)
+/** Nothing of it is read at the start of a function that takes passwords only. */
+async function tokens(config: Config): Promise<TokenScheme | undefined> {
+  return config.authentication.bearer ? (await import('./bearer.ts')).tokenScheme(config) : undefined
+}
+
+function listen(app: Application, name: FunctionName, config: Config): Server {
   const budget = config.requestBudget * 1000
   const options = {
     // queue-proxy and activator reuse idle connections for 90 s; one closed under them is a 502 for a platform.

@@ -7,6 +7,7 @@ import type { Edge } from './edge.ts'
 const statuses: { readonly [P in Problem]: ContentfulStatusCode } = {
   BadRequest: 400,
   Unauthorized: 401,
+  Forbidden: 403,
   NotFound: 404,
   MethodNotAllowed: 405,
   Conflict: 409,

@@ -3,7 +3,7 @@ import type { Config } from '../config.ts'
 import { type FunctionName, routeOf } from '../routes.ts'
 import { requestTelemetry } from '../telemetry/request.ts'
 import { apiVersion } from './api-version.ts'
-import { authentication } from './authentication.ts'
+import { authentication, type Scheme } from './authentication.ts'
 import { deadline } from './deadline.ts'
 import type { Edge } from './edge.ts'
 import { answerError } from './errors.ts'
@@ -13,20 +13,31 @@ import { originatingIdentity } from './originating-identity.ts'
 import { requestIdentity } from './request-identity.ts'
 import { requestLog } from './request-log.ts'
 import { routeGuard } from './route-guard.ts'
-import { basic, users } from './users.ts'
+import { basic, type Users, users } from './users.ts'
 
 /** Answers a request that has passed every check of the edge. It may throw a BrokerError. */
 export type Handler = (c: Context<Edge>) => Promise<Response>
+
+/** Makes a scheme beside Basic; the users file names the platforms of its callers. */
+export type TokenScheme = (users: Users) => Scheme
 
 /**
  * One operation of the specification as a web application: everything that all operations have in common, in front
  * of the handler that is particular to it.
  *
  * @param name whose row of the route map applies
+ * @param tokens makes the scheme of bearer tokens, where the configuration lets them in
  */
-export function operation(name: FunctionName, handler: Handler, config: Config): Hono<Edge> {
+export function operation(
+  name: FunctionName,
+  handler: Handler,
+  config: Config,
+  tokens?: TokenScheme,
+): Hono<Edge> {
   const route = routeOf(name)
-  const readUsers = users(config.usersFile)
+  const { basic: passwords } = config.authentication
+  const readUsers = users(config.usersFile, { passwords })
+  const schemes = [...(passwords ? [basic(readUsers)] : []), ...(tokens ? [tokens(readUsers)] : [])]
   const app = new Hono<Edge>()
   app.onError(answerError)
   app.use(
@@ -38,7 +49,7 @@ export function operation(name: FunctionName, handler: Handler, config: Config):
     health(readUsers),
     requestTelemetry(route),
     requestLog(route),
-    authentication(basic(readUsers)),
+    authentication(...schemes),
     apiVersion(),
     routeGuard(route),
     ids(route),

@@ -5,6 +5,9 @@ import { mountedFile } from '../mounted-file.ts'
 import type { Caller } from '../nouns.ts'
 import type { Scheme } from './authentication.ts'
 
+/** All callers for whom no other is named. */
+export const defaultPlatform = 'default'
+
 const text = v.pipe(v.string('must be a string'), v.nonEmpty('must not be empty'))
 const User = v.object({
   username: v.pipe(
@@ -12,9 +15,20 @@ const User = v.object({
     v.check((name) => !name.includes(':'), 'must not contain a colon (RFC 7617)'),
   ),
   password: text,
-  platform: v.optional(text, 'default'),
+  platform: v.optional(text, defaultPlatform),
 })
-const UsersFile = v.pipe(v.array(User, 'must be a list of users'), v.nonEmpty('must have at least one user'))
+const TokenOwner = v.object({ tokensOf: text, platform: text })
+const Entry = v.lazy((input) =>
+  typeof input === 'object' && input !== null && 'tokensOf' in input ? TokenOwner : User,
+)
+const list = v.array(Entry, 'must be a list of users')
+const UsersFile = {
+  passwords: v.pipe(
+    list,
+    v.check((entries) => entries.some((entry) => 'password' in entry), 'must have at least one user'),
+  ),
+  tokens: list,
+}
 
 /** A user of the users file. Passwords are only kept as digests. */
 export interface User {
@@ -23,20 +37,29 @@ export interface User {
   caller: Caller
 }
 
+/** Who may call with a password, and which platform the owners of tokens belong to. */
+export interface KnownUsers {
+  passwords: User[]
+  /** by the name under which the API server knows the owner */
+  platforms: ReadonlyMap<string, string>
+}
+
 /**
  * Gives the users in the file as it is now.
  *
  * @throws {BrokerError} Misconfigured, naming the file, the mistakes and the cure, never a value
  */
-export type Users = () => Promise<User[]>
+export type Users = () => Promise<KnownUsers>
 
 /**
  * @param path JSON: `[{"username", "password", "platform"}]`, platform `default` if absent. A username may stand
- *   there twice while its password is being replaced
+ *   there twice while its password is being replaced. `{"tokensOf", "platform"}` names the platform of a token's owner
+ * @param options.passwords whether somebody has to be in it who can call with a password
  */
-export function users(path: string): Users {
-  const file = mountedFile(path, parseUsers)
-  return async function users(): Promise<User[]> {
+export function users(path: string, { passwords }: { passwords: boolean } = { passwords: true }): Users {
+  const schema = passwords ? UsersFile.passwords : UsersFile.tokens
+  const file = mountedFile(path, (content) => parseUsers(content, path, schema))
+  return async function users(): Promise<KnownUsers> {
     try {
       return await file()
     } catch (error) {
@@ -47,8 +70,12 @@ export function users(path: string): Users {
   }
 }
 
-function parseUsers(content: string, path: string): User[] {
-  const result = v.safeParse(UsersFile, parseJson(content, path))
+function parseUsers(
+  content: string,
+  path: string,
+  schema: (typeof UsersFile)[keyof typeof UsersFile],
+): KnownUsers {
+  const result = v.safeParse(schema, parseJson(content, path))
   if (!result.success) {
     const mistakes = result.issues.map((issue) => {
       const where = v.getDotPath(issue)
@@ -58,11 +85,17 @@ function parseUsers(content: string, path: string): User[] {
     })
     throw new BrokerError('Misconfigured', `the users file ${path} is wrong: ${mistakes.join('; ')}`)
   }
-  return result.output.map(({ username, password, platform }) => ({
-    username: digest(username),
-    password: digest(password),
-    caller: { name: username, platform },
-  }))
+  const known = { passwords: [] as User[], platforms: new Map<string, string>() }
+  for (const entry of result.output) {
+    if ('tokensOf' in entry) {
+      known.platforms.set(entry.tokensOf, entry.platform)
+    } else {
+      const { username, password, platform } = entry
+      const caller = { name: username, platform }
+      known.passwords.push({ username: digest(username), password: digest(password), caller })
+    }
+  }
+  return known
 }
 
 /** The error of JSON.parse would quote the file. */
@@ -92,7 +125,7 @@ export function basic(users: Users): Scheme {
       const username = digest(decoded.slice(0, Math.max(colon, 0)))
       const password = digest(decoded.slice(colon + 1))
       let caller: Caller | undefined
-      for (const user of await users()) {
+      for (const user of (await users()).passwords) {
         const right =
           Number(timingSafeEqual(user.username, username)) & Number(timingSafeEqual(user.password, password))
         caller = right === 1 ? user.caller : caller

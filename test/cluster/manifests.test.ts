@@ -54,6 +54,8 @@ const plurals: { [kind: string]: string } = {
   ServiceAccount: 'serviceaccounts',
   Role: 'roles',
   RoleBinding: 'rolebindings',
+  ClusterRole: 'clusterroles',
+  ClusterRoleBinding: 'clusterrolebindings',
   Service: 'services',
   NetworkPolicy: 'networkpolicies',
   HTTPRoute: 'httproutes',

@@ -13,6 +13,7 @@ test('two namespaces are enough, the rest has defaults', (t) => {
     namespaces: { policy: 'fixed', namespace: 'databases' },
     catalogFile: '/etc/broker/catalog/catalog.yaml',
     usersFile: '/etc/broker/users/users.json',
+    authentication: { basic: true, bearer: false, audience: undefined },
     keysDirectory: '/etc/broker/keys',
     addresses: 'cluster',
     updateParameters: 'context',
@@ -28,6 +29,18 @@ test('two namespaces are enough, the rest has defaults', (t) => {
   })
 })
 
+test('an audience without bearer tokens is a mistake', (t) => {
+  t.deepEqual(loadConfig({ ...least, AUTHENTICATION: 'bearer' }).authentication, {
+    basic: false,
+    bearer: true,
+    audience: undefined,
+  })
+  t.throws(() => loadConfig({ ...least, TOKEN_AUDIENCE: 'broker' }), {
+    instanceOf: ConfigurationError,
+    message: /^TOKEN_AUDIENCE is "broker": must be left out with AUTHENTICATION=basic/,
+  })
+})
+
 test('every variable is read', (t) => {
   const config = loadConfig({
     ...least,
@@ -35,6 +48,8 @@ test('every variable is read', (t) => {
     NAMESPACE_POLICY: 'context',
     CATALOG_FILE: '/a',
     USERS_FILE: '/b',
+    AUTHENTICATION: 'both',
+    TOKEN_AUDIENCE: 'broker',
     KEYS_DIRECTORY: '/c',
     ADDRESSES: 'external',
     UPDATE_PARAMETERS: 'merge',
@@ -55,6 +70,7 @@ test('every variable is read', (t) => {
     namespaces: { policy: 'context' },
     catalogFile: '/a',
     usersFile: '/b',
+    authentication: { basic: true, bearer: true, audience: 'broker' },
     keysDirectory: '/c',
     addresses: 'external',
     updateParameters: 'merge',
@@ -145,7 +161,7 @@ test("the broker's namespace is by default the service account's", async (t) => 
 
 test('the table for the docs has a meaning for every variable and the defaults in force', (t) => {
   const rows = variables()
-  t.is(rows.length, 19)
+  t.is(rows.length, 21)
   t.deepEqual(
     rows.filter((row) => row.meaning === ''),
     [],
