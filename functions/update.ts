@@ -94,7 +94,7 @@ async function wanted(config: Config, { info }: InstanceRecord, sent: UpdateBody
           maintenance: upgrade ? plan.maintenanceVersion : moved,
           database: info.resolved.database,
         },
-        { addresses: config.addresses },
+        config.databases,
       ),
     plan.name,
   )

@@ -15,7 +15,7 @@ export function brokerOf(c: Context<Edge>): Broker {
   return {
     cluster: cluster(apiServer(config), { signal, deadline }),
     namespace: config.brokerNamespace,
-    settings: { addresses: config.addresses },
+    settings: config.databases,
     abandonedAfter: config.abandonedAfter * 1000,
     keys: keys(config),
   }

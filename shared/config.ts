@@ -14,7 +14,8 @@ export interface Config {
   /** how callers may authenticate; a token is reviewed by the API server, for this audience if there is one */
   authentication: { basic: boolean; bearer: boolean; audience: string | undefined }
   keysDirectory: string
-  addresses: 'cluster' | 'external'
+  /** where databases can be reached; see Settings in shared/kubedb */
+  databases: { addresses: 'cluster' | 'external'; nodeHost?: string }
   /** what PATCH does with `parameters`: `context` decides by the platform */
   updateParameters: 'context' | 'merge' | 'replace'
   /** status of last_operation after a finished delete */
@@ -145,7 +146,20 @@ const Environment = v.pipe(
     ),
     ADDRESSES: v.pipe(
       v.optional(oneOf('cluster', 'external'), 'cluster'),
-      v.description('addresses in credentials: inside the cluster, or through NodePort or LoadBalancer'),
+      v.description(
+        'addresses in credentials: inside the cluster, or outside through a load balancer for each database, or with NODE_HOST through node ports',
+      ),
+    ),
+    NODE_HOST: v.pipe(
+      v.optional(
+        v.pipe(
+          v.string(),
+          v.regex(/^[A-Za-z0-9.:_-]{1,253}$/, 'must be a host name or an address, without a port'),
+        ),
+      ),
+      v.description(
+        'name or address under which applications reach the nodes of the cluster: with ADDRESSES=external, databases get node ports there instead of load balancers',
+      ),
     ),
     UPDATE_PARAMETERS: v.pipe(
       v.optional(oneOf('context', 'merge', 'replace'), 'context'),
@@ -233,6 +247,14 @@ const Environment = v.pipe(
   ),
   v.forward(
     v.partialCheck(
+      [['ADDRESSES'], ['NODE_HOST']],
+      (env) => env.NODE_HOST === undefined || env.ADDRESSES === 'external',
+      'has no effect without ADDRESSES=external; set that too, or leave this out',
+    ),
+    ['NODE_HOST'],
+  ),
+  v.forward(
+    v.partialCheck(
       [['REQUEST_BUDGET'], ['ABANDONED_AFTER']],
       (env) => env.ABANDONED_AFTER > env.REQUEST_BUDGET,
       'must be more than REQUEST_BUDGET',
@@ -310,7 +332,10 @@ export function loadConfig(
       audience: set.TOKEN_AUDIENCE,
     },
     keysDirectory: set.KEYS_DIRECTORY,
-    addresses: set.ADDRESSES,
+    databases: {
+      addresses: set.ADDRESSES,
+      ...(set.NODE_HOST === undefined ? {} : { nodeHost: set.NODE_HOST }),
+    },
     updateParameters: set.UPDATE_PARAMETERS,
     finishedDelete: set.FINISHED_DELETE,
     endpoints: set.ENDPOINTS,

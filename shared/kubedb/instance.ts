@@ -14,7 +14,8 @@ import {
   writeInstanceRecord,
 } from './instance-record.ts'
 import { hash26, instanceLabel } from './names.ts'
-import { Anything, Resource } from './object.ts'
+import { AppBinding, Resource } from './object.ts'
+import { outsideAddress, readPrimaryService } from './outside-address.ts'
 import { operationToken } from './token.ts'
 
 /**
@@ -83,8 +84,8 @@ export function tokenOf(record: InstanceRecord, uid: string): string {
 /** What the cluster has of an instance. */
 export interface State {
   database: Resource | undefined
-  /** KubeDB has published how to reach it */
-  published: boolean
+  /** why applications have no address of it yet; undefined when they have one */
+  noAddress: string | undefined
 }
 
 /** @returns the instance's database; one of that name without our label is not ours, and is never touched */
@@ -101,17 +102,35 @@ export async function readDatabase(
   }
 }
 
+/**
+ * @returns why applications have no address of a database yet; undefined when they have one
+ * @throws {ApiError}
+ */
+export async function missingAddress(
+  broker: Broker,
+  at: { namespace: string; name: string },
+): Promise<string | undefined> {
+  const [binding, service] = await Promise.all([
+    broker.cluster.get(AppBinding, records(at.namespace), at.name),
+    readPrimaryService(broker, at),
+  ])
+  const inside = binding?.spec.clientConfig.service
+  if (!inside) return 'KubeDB has not published its address yet'
+  if (broker.settings.addresses === 'cluster') return undefined
+  const address = outsideAddress(broker.settings, service, inside.port)
+  return 'pending' in address ? address.pending : undefined
+}
+
 /** Database and AppBinding, side by side. */
 export async function readState(
   broker: Broker,
   record: Pick<InstanceRecord, 'database' | 'info'>,
 ): Promise<State> {
-  const { namespace, name } = record.database
-  const [database, published] = await Promise.all([
+  const [database, noAddress] = await Promise.all([
     readDatabase(broker, record),
-    broker.cluster.get(Anything, records(namespace), name),
+    missingAddress(broker, record.database),
   ]).catch((error: unknown) => {
     throw translate(error, "reading the database's address")
   })
-  return { database, published: published !== undefined }
+  return { database, noAddress }
 }

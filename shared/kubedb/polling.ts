@@ -5,10 +5,10 @@ import { ApiError } from './api-error.ts'
 import type { Broker } from './broker.ts'
 import { kinds } from './databases/kinds.ts'
 import { pollDeprovision } from './deprovisioning.ts'
-import { findInstance, readState, type State } from './instance.ts'
-import { databases, type InstanceRecord, records } from './instance-record.ts'
+import { findInstance, missingAddress, readState, type State } from './instance.ts'
+import { databases, type InstanceRecord } from './instance-record.ts'
 import { databaseName, hash26, instanceLabel } from './names.ts'
-import { Anything, Resource } from './object.ts'
+import { Resource } from './object.ts'
 import { pollProvision } from './provision-outcome.ts'
 import type { OperationHint } from './token.ts'
 import { pollUpdate } from './updating.ts'
@@ -55,12 +55,12 @@ async function besideRecord(
   if (!kind || !hint.namespace) return undefined
   const name = databaseName(instanceId, kind.maxNameLength)
   try {
-    const [database, published] = await Promise.all([
+    const [database, noAddress] = await Promise.all([
       broker.cluster.get(Resource, databases(kind, hint.namespace), name),
-      broker.cluster.get(Anything, records(hint.namespace), name),
+      missingAddress(broker, { namespace: hint.namespace, name }),
     ])
     const ours = database?.metadata.labels[instanceLabel] === hash26(instanceId)
-    return { database: ours ? database : undefined, published: published !== undefined }
+    return { database: ours ? database : undefined, noAddress }
   } catch (error) {
     // The hint may be wrong; the record says where to look.
     if (error instanceof ApiError) return undefined

@@ -10,10 +10,10 @@ import { patience, progress, provisioned, slow } from './readiness.ts'
 /** Pure: how a provision stands. */
 export function provisionVerdict(
   record: InstanceRecord,
-  { database, published }: State,
+  { database, noAddress }: State,
   now: { age: number; abandonedAfter: number; existed: boolean },
 ): { state: 'succeeded' | 'in progress' } | { state: 'failed'; description: string } {
-  if (database && !database.metadata.deletionTimestamp && provisioned(database) && published) {
+  if (database && !database.metadata.deletionTimestamp && provisioned(database) && noAddress === undefined) {
     return { state: 'succeeded' }
   }
   if (!database && (now.existed || now.age > now.abandonedAfter)) {
@@ -34,7 +34,7 @@ export function provisionVerdict(
     const minutes = Math.round(patience(record.info.maximumPollingDuration) / 60_000)
     return {
       state: 'failed',
-      description: `not ready after ${minutes} minutes: ${database ? progress(database, []) : 'there is no database'}`,
+      description: `not ready after ${minutes} minutes: ${database ? progress(database, [], noAddress) : 'there is no database'}`,
     }
   }
   return { state: 'in progress' }
@@ -90,7 +90,10 @@ export async function pollProvision(
     case 'in progress': {
       if (!state.database) return { state: 'in progress', description: 'the database is about to be made' }
       const events = age(operation.started) > slow ? await newestEvents(broker, record.database) : []
-      return { state: 'in progress', description: userFacing(progress(state.database, events)) }
+      return {
+        state: 'in progress',
+        description: userFacing(progress(state.database, events, state.noAddress)),
+      }
     }
   }
 }

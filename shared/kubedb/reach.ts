@@ -6,7 +6,8 @@ import type { Admin, Reach } from './databases/database.ts'
 import { kindOf } from './databases/kinds.ts'
 import { databases, type InstanceRecord, records } from './instance-record.ts'
 import { hash26, instanceLabel } from './names.ts'
-import { AppBinding, Resource, Secret, Service } from './object.ts'
+import { AppBinding, Resource, Secret, type Service } from './object.ts'
+import { outsideAddress, readPrimaryService } from './outside-address.ts'
 import { halted, unreachable } from './readiness.ts'
 
 /** What the cluster says about a database that has users. */
@@ -30,11 +31,10 @@ export type Surroundings =
  * @throws {BrokerError} when the API server does not answer
  */
 export async function readSurroundings(broker: Broker, record: InstanceRecord): Promise<Surroundings> {
-  const { namespace, name } = record.database
   try {
     const [{ inside: around, binding }, service] = await Promise.all([
       readAround(broker, record),
-      readService(broker, namespace, name),
+      readPrimaryService(broker, record.database),
     ])
     if (around.state !== 'reachable' || !binding) return around.state === 'reachable' ? unpublished : around
     const application = applicationReach(broker, record, binding, service)
@@ -110,7 +110,7 @@ export async function readApplicationReach(broker: Broker, record: InstanceRecor
   try {
     const [binding, service] = await Promise.all([
       broker.cluster.get(AppBinding, records(namespace), name),
-      readService(broker, namespace, name),
+      readPrimaryService(broker, record.database),
     ])
     const reach = binding ? applicationReach(broker, record, binding, service) : 'the database is not running'
     if (typeof reach === 'string') {
@@ -124,11 +124,6 @@ export async function readApplicationReach(broker: Broker, record: InstanceRecor
     throw error instanceof ApiError ? translate(error, 'reading the address of the database') : error
   }
 }
-
-const readService = (broker: Broker, namespace: string, name: string): Promise<Service | undefined> =>
-  broker.settings.addresses === 'external'
-    ? broker.cluster.get(Service, { api: '/api/v1', namespace, plural: 'services' }, name)
-    : Promise.resolve(undefined)
 
 /** AppBindings name the in-cluster Service; its `url` differs from kind to kind and is not used. */
 function inside(record: InstanceRecord, binding: AppBinding): Reach {
@@ -146,6 +141,7 @@ function inside(record: InstanceRecord, binding: AppBinding): Reach {
     port: service.port,
     database: record.info.resolved.database,
     query: service.query,
+    external: false,
     caBundle: ca === undefined ? undefined : decode(ca),
   }
 }
@@ -159,9 +155,10 @@ function applicationReach(
 ): Reach | string {
   const reach = inside(record, binding)
   if (broker.settings.addresses === 'cluster') return reach
-  const ingress = service?.status.loadBalancer.ingress[0]
-  const host = ingress?.ip ?? ingress?.hostname
-  return host === undefined ? 'its load balancer has no address yet' : { ...reach, host, hosts: [host] }
+  const address = outsideAddress(broker.settings, service, reach.port)
+  return 'pending' in address
+    ? address.pending
+    : { ...reach, ...address, hosts: [address.host], external: true }
 }
 
 const decode = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8')

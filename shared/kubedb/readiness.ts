@@ -29,9 +29,14 @@ export const slow = 30_000
 
 /**
  * @param events newest last, as far as they were read
+ * @param noAddress why applications have no address of it yet
  * @returns what a user may read while the database comes up: the last condition that is not met, and the newest warning
  */
-export function progress(database: Resource, events: readonly Event[]): string {
+export function progress(
+  database: Resource,
+  events: readonly Event[],
+  noAddress: string | undefined,
+): string {
   const unmet = database.status.conditions
     .filter(
       (one) => one.status !== 'True' && one.type !== 'Paused' && one.type !== 'Halted' && one.message !== '',
@@ -45,6 +50,8 @@ export function progress(database: Resource, events: readonly Event[]): string {
   return [
     `database ${database.metadata.name} is ${phase}`,
     ...(unmet ? [unmet.message] : []),
+    // Before the database is up, that it cannot be reached goes without saying.
+    ...(noAddress !== undefined && provisioned(database) ? [noAddress] : []),
     ...(warning ? [`${warning.reason}: ${warning.message}`] : []),
   ].join('; ')
 }

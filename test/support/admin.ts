@@ -13,6 +13,7 @@ export function adminOf(known: Pick<Admin, 'port' | 'username' | 'password'> & P
     scheme: '',
     host,
     hosts: [host],
+    external: false,
     members: [],
     database: 'app',
     query: '',

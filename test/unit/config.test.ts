@@ -15,7 +15,7 @@ test('two namespaces are enough, the rest has defaults', (t) => {
     usersFile: '/etc/broker/users/users.json',
     authentication: { basic: true, bearer: false, audience: undefined },
     keysDirectory: '/etc/broker/keys',
-    addresses: 'cluster',
+    databases: { addresses: 'cluster' },
     updateParameters: 'context',
     finishedDelete: 410,
     endpoints: false,
@@ -52,6 +52,7 @@ test('every variable is read', (t) => {
     TOKEN_AUDIENCE: 'broker',
     KEYS_DIRECTORY: '/c',
     ADDRESSES: 'external',
+    NODE_HOST: 'nodes.example.com',
     UPDATE_PARAMETERS: 'merge',
     FINISHED_DELETE: '200',
     ENDPOINTS: 'true',
@@ -72,7 +73,7 @@ test('every variable is read', (t) => {
     usersFile: '/b',
     authentication: { basic: true, bearer: true, audience: 'broker' },
     keysDirectory: '/c',
-    addresses: 'external',
+    databases: { addresses: 'external', nodeHost: 'nodes.example.com' },
     updateParameters: 'merge',
     finishedDelete: 200,
     endpoints: true,
@@ -161,7 +162,7 @@ test("the broker's namespace is by default the service account's", async (t) => 
 
 test('the table for the docs has a meaning for every variable and the defaults in force', (t) => {
   const rows = variables()
-  t.is(rows.length, 21)
+  t.is(rows.length, 22)
   t.deepEqual(
     rows.filter((row) => row.meaning === ''),
     [],

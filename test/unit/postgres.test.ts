@@ -94,6 +94,8 @@ test('a database in memory has no disk, and one with a disk says how large', (t)
 })
 
 test('platforms outside the cluster get a load balancer', (t) => {
+  const nodes = postgres.build(disk, { version: '18.3' }, { addresses: 'external', nodeHost: 'n' })
+  t.deepEqual(nodes.serviceTemplates, [{ alias: 'primary', spec: { type: 'NodePort' } }])
   const spec = postgres.build(disk, { version: '18.3' }, { addresses: 'external' })
   t.deepEqual(spec.serviceTemplates, [{ alias: 'primary', spec: { type: 'LoadBalancer' } }])
 })
@@ -111,12 +113,22 @@ const reach: Reach = {
   spec: {},
   scheme: 'postgresql',
   host: 'osb-x.databases.svc',
+  external: false,
   hosts: ['osb-x.databases.svc'],
   port: 5432,
   database: 'app',
   query: 'sslmode=disable',
   caBundle: undefined,
 }
+
+test('outside the cluster the certificate is checked, but not its name', (t) => {
+  const secured = { ...reach, query: 'sslmode=verify-full' }
+  const user = { name: 'u', password: 'p' }
+  t.regex(String(postgres.credentials(secured, user).uri), /sslmode=verify-full$/)
+  const { uri, jdbcUrl } = postgres.credentials({ ...secured, external: true }, user)
+  t.regex(String(uri), /sslmode=verify-ca$/)
+  t.regex(String(jdbcUrl), /sslmode=verify-ca$/)
+})
 
 test('a URI gives back what it was made of, however hostile', (t) => {
   for (const [name, password, database] of [

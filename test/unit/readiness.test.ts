@@ -74,15 +74,18 @@ test('a database is provisioned once its condition says so, or its phase', (t) =
 
 test('a provision succeeds when the database is up and KubeDB has said where', (t) => {
   const up = database('Ready', [condition('Provisioned', 'True')])
-  t.deepEqual(provisionVerdict(record, { database: up, published: true }, young), { state: 'succeeded' })
-  t.deepEqual(provisionVerdict(record, { database: up, published: false }, young), { state: 'in progress' })
-  t.deepEqual(provisionVerdict(record, { database: database(''), published: true }, young), {
+  t.deepEqual(provisionVerdict(record, { database: up, noAddress: undefined }, young), { state: 'succeeded' })
+  t.deepEqual(
+    provisionVerdict(record, { database: up, noAddress: 'KubeDB has not published its address yet' }, young),
+    { state: 'in progress' },
+  )
+  t.deepEqual(provisionVerdict(record, { database: database(''), noAddress: undefined }, young), {
     state: 'in progress',
   })
 })
 
 test('readiness wins, also after the deadline', (t) => {
-  t.deepEqual(provisionVerdict(record, { database: database('Ready'), published: true }, old), {
+  t.deepEqual(provisionVerdict(record, { database: database('Ready'), noAddress: undefined }, old), {
     state: 'succeeded',
   })
 })
@@ -90,7 +93,11 @@ test('readiness wins, also after the deadline', (t) => {
 test('a provision fails at nine tenths of the time that the platform polls, saying why', (t) => {
   const stuck = database('Provisioning', [condition('ReplicaReady', 'False', 'no node has room')])
   const verdict = (age: number) =>
-    provisionVerdict(record, { database: stuck, published: false }, { ...young, age })
+    provisionVerdict(
+      record,
+      { database: stuck, noAddress: 'KubeDB has not published its address yet' },
+      { ...young, age },
+    )
   t.deepEqual(verdict(899_000), { state: 'in progress' })
   t.like(verdict(901_000), {
     state: 'failed',
@@ -100,16 +107,25 @@ test('a provision fails at nine tenths of the time that the platform polls, sayi
 })
 
 test('a record without a database waits for whoever is making it, and no longer', (t) => {
-  const none = { database: undefined, published: false }
+  const none = { database: undefined, noAddress: 'KubeDB has not published its address yet' }
   t.deepEqual(provisionVerdict(record, none, young), { state: 'in progress' })
   t.like(provisionVerdict(record, none, { ...young, age: 3 * minutes }), { state: 'failed' })
   // the poller has seen it
   t.like(provisionVerdict(record, none, { ...young, existed: true }), { state: 'failed' })
 })
 
+test('a database that is up but has no address outside yet is waited for, saying so', (t) => {
+  const up = database('Ready', [condition('Provisioned', 'True')])
+  const pending = 'its load balancer has no address yet'
+  t.deepEqual(provisionVerdict(record, { database: up, noAddress: pending }, young), { state: 'in progress' })
+  t.is(progress(up, [], pending), `database osb-x is Ready; ${pending}`)
+  const late = provisionVerdict(record, { database: up, noAddress: pending }, old)
+  t.true(late.state === 'failed' && late.description.endsWith(pending))
+})
+
 test('a database that is being deleted will not be ready', (t) => {
   const going = database('Ready', [], { deletionTimestamp: '2026-01-01T00:00:00Z' })
-  t.like(provisionVerdict(record, { database: going, published: true }, young), { state: 'failed' })
+  t.like(provisionVerdict(record, { database: going, noAddress: undefined }, young), { state: 'failed' })
 })
 
 test('a database without a verdict of the health check is taken to be reachable', (t) => {
@@ -144,12 +160,19 @@ test('a user reads the last unmet condition and the newest warning', (t) => {
     condition('Paused', 'False', 'not interesting'),
   ])
   t.is(
-    progress(stuck, [
-      event('newest', '2026-01-02T00:00:00Z'),
-      event('older', '2026-01-01T00:00:00Z'),
-      event('normal', '2026-01-03T00:00:00Z', 'Normal'),
-    ]),
+    progress(
+      stuck,
+      [
+        event('newest', '2026-01-02T00:00:00Z'),
+        event('older', '2026-01-01T00:00:00Z'),
+        event('normal', '2026-01-03T00:00:00Z', 'Normal'),
+      ],
+      undefined,
+    ),
     'database osb-x is Provisioning; pods are not ready; Failed: newest',
   )
-  t.is(progress(database(''), []), 'database osb-x is not yet seen by KubeDB')
+  t.is(
+    progress(database(''), [], 'KubeDB has not published its address yet'),
+    'database osb-x is not yet seen by KubeDB',
+  )
 })

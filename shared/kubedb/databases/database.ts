@@ -64,6 +64,8 @@ export type Accounts =
 export interface Settings {
   /** `external`: the database gets an address outside the cluster */
   addresses: 'cluster' | 'external'
+  /** host of the cluster's nodes: external addresses are node ports there, and not load balancers */
+  nodeHost?: string | undefined
 }
 
 /** One thing about a database that can be changed on its own. */
@@ -99,6 +101,8 @@ export interface Reach extends Place {
   scheme: string
   host: string
   port: number
+  /** the application is outside the cluster: names of members mean nothing to it, and certificates lack the host */
+  external: boolean
   /** every address, for clients that take a list */
   hosts: string[]
   /** the application's database */

@@ -112,10 +112,10 @@ export function withStorage(spec: JsonObject, { storage, storageClass }: Paramet
 }
 
 /** A database that platforms outside the cluster reach gets a load balancer of its own. */
-export function withAddresses(spec: JsonObject, { addresses }: Settings): JsonObject {
-  return addresses === 'external'
-    ? { ...spec, serviceTemplates: [{ alias: 'primary', spec: { type: 'LoadBalancer' } }] }
-    : spec
+export function withAddresses(spec: JsonObject, { addresses, nodeHost }: Settings): JsonObject {
+  if (addresses === 'cluster') return spec
+  const type = nodeHost === undefined ? 'LoadBalancer' : 'NodePort'
+  return { ...spec, serviceTemplates: [{ alias: 'primary', spec: { type } }] }
 }
 
 /** @returns less than, equal to or greater than 0; texts that are no quantities are compared as texts */

@@ -191,7 +191,9 @@ export const postgres: Database = {
   },
 
   credentials(reach, user) {
-    const mode = new URLSearchParams(reach.query).get('sslmode') ?? 'disable'
+    const asked = new URLSearchParams(reach.query).get('sslmode') ?? 'disable'
+    // The certificate is made out to the Service, not to a load balancer or a node.
+    const mode = reach.external && asked === 'verify-full' ? 'verify-ca' : asked
     const name = encodeURIComponent(user.name)
     const password = encodeURIComponent(user.password)
     const database = encodeURIComponent(reach.database)
