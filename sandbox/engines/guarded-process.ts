@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
+import { join } from 'node:path'
 import type { Account } from './account.ts'
+import { pidFile } from './orphan.ts'
 
 /** A server process that ends when we end, however we end. */
 export interface GuardedProcess {
@@ -11,6 +13,7 @@ export interface GuardedProcess {
 
 export interface GuardedProcessOptions {
   readonly account: Account | undefined
+  /** Where it works and where its process id is left, for whoever finds it orphaned (`orphan.ts`). */
   readonly folder: string
   /** File descriptor that gets standard output and standard error. */
   readonly log: number
@@ -25,6 +28,7 @@ const guard = `
 exec 3<&0
 "$@" 3<&- </dev/null &
 server=$!
+echo $server >"$PID_FILE"
 {
   read -r _ <&3
   kill -INT $server
@@ -47,7 +51,7 @@ export function startGuarded(
   const child = spawn('/bin/sh', ['-c', guard, 'guard', program, ...parameters], {
     cwd: options.folder,
     detached: true,
-    env: { ...options.environment },
+    env: { ...options.environment, PID_FILE: join(options.folder, pidFile) },
     stdio: ['pipe', options.log, options.log],
     ...options.account,
   })

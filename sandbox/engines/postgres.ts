@@ -1,14 +1,14 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { chmod, chown, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chown, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Client, DatabaseError } from 'pg'
 import * as v from 'valibot'
 import { equal } from '../../shared/json.ts'
-import { type Account, assertReachable, engineAccount } from './account.ts'
-import { writeAtomically } from './atomic-file.ts'
+import type { Account } from './account.ts'
+import { type DataFolders, dataFolders } from './data-folders.ts'
 import type { Engine, Instance, Running } from './engine.ts'
 import { startGuarded } from './guarded-process.ts'
 import { copyPostgresBinaries, findPostgresPackage, settle } from './postgres-binaries.ts'
@@ -47,8 +47,6 @@ host all all 127.0.0.0/8 scram-sha-256
 host replication all 127.0.0.0/8 scram-sha-256
 `
 
-const kept = v.object({ name: v.string(), volume: v.string() })
-
 /** What is needed to run any of the programs. */
 interface Installation {
   readonly account: Account | undefined
@@ -63,11 +61,10 @@ interface Installation {
  *   for the user `nobody`.
  */
 export function postgresEngine(home: string): Engine {
-  const dataFolder = join(home, 'postgres')
-  const folderOf = (name: string) => join(dataFolder, name.replace('/', '_'))
+  const folders = dataFolders(home, 'postgres')
   let installation: Promise<Installation> | undefined
   const install = () => {
-    installation ??= prepare(home, dataFolder)
+    installation ??= prepare(home, folders)
     // A failure (a full disk, say) is told once per call and tried anew at the next.
     installation.catch(() => {
       installation = undefined
@@ -82,32 +79,19 @@ export function postgresEngine(home: string): Engine {
       return 'missing' in found ? found.missing : true
     },
     async start(instance) {
-      return startServer(await install(), folderOf(instance.name), instance)
+      const installed = await install()
+      const folder = await folders.claim(instance, (fresh) => makeData(installed, fresh, instance.password))
+      return startServer(installed, folder, instance)
     },
-    async wipe(name) {
-      await rm(folderOf(name), { recursive: true, force: true })
-    },
-    async kept() {
-      const folders = await readdir(dataFolder).catch(() => [])
-      const marks = await Promise.all(folders.map((folder) => readMark(join(dataFolder, folder))))
-      return marks.filter((mark) => mark !== undefined)
-    },
+    wipe: (name) => folders.wipe(name),
+    kept: () => folders.kept(),
   }
 }
 
-async function prepare(home: string, dataFolder: string): Promise<Installation> {
+async function prepare(home: string, folders: DataFolders): Promise<Installation> {
   const found = findPostgresPackage()
   if ('missing' in found) throw new Error(found.missing)
-  const account = await engineAccount()
-  await mkdir(dataFolder, { recursive: true, mode: 0o755 })
-  if (account) {
-    for (const folder of [home, dataFolder]) {
-      // Whatever our umask made of it.
-      await chmod(folder, 0o755)
-      await chown(folder, account.uid, account.gid)
-    }
-    await assertReachable(dataFolder)
-  }
+  const account = await folders.account()
   const programs = await copyPostgresBinaries(found.folder, home, account)
   const template = `${programs}-template`
   if (!(await exists(template))) await makeTemplate(programs, template, home, account)
@@ -135,8 +119,8 @@ async function makeTemplate(
 
 async function startServer(installation: Installation, folder: string, instance: Instance): Promise<Running> {
   const data = join(folder, 'data')
-  if ((await readMark(folder))?.volume !== instance.volume) await makeData(installation, folder, instance)
-  await endOrphan(data)
+  // Left by a server that was killed; its process id may name a stranger by now.
+  await rm(join(data, 'postmaster.pid'), { force: true })
   try {
     return await launch(installation, folder, instance)
   } catch (error) {
@@ -147,17 +131,12 @@ async function startServer(installation: Installation, folder: string, instance:
   }
 }
 
-/** A copy of the template; marked with its volume last, so that a half-made copy is made again. */
-async function makeData(installation: Installation, folder: string, instance: Instance): Promise<void> {
+/** A copy of the template. */
+async function makeData(installation: Installation, folder: string, password: string): Promise<void> {
   const { account, template } = installation
-  await endOrphan(join(folder, 'data'))
-  await rm(folder, { recursive: true, force: true })
-  await mkdir(folder, { mode: 0o755 })
-  if (account) await chown(folder, account.uid, account.gid)
-  await execute('cp', ['-r', template, join(folder, 'data')], { env: environment, ...account })
-  await setPasswordOffline(installation, join(folder, 'data'), instance.password)
-  const mark = { name: instance.name, volume: instance.volume }
-  await writeAtomically(join(folder, 'instance.json'), JSON.stringify(mark))
+  const data = join(folder, 'data')
+  await execute('cp', ['-r', template, data], { env: environment, ...account })
+  await setPasswordOffline(installation, data, password)
 }
 
 /** Single-user mode: no server, no network, no old password needed. */
@@ -326,42 +305,6 @@ async function writeConfig(account: Account | undefined, data: string, config: s
   const file = join(data, 'user.conf')
   await writeFile(file, config.endsWith('\n') ? config : `${config}\n`)
   if (account) await chown(file, account.uid, account.gid)
-}
-
-/**
- * A sandbox that was killed may have left its server for some moments, and a machine that was
- * switched off leaves a pid file behind that may now name a stranger.
- */
-async function endOrphan(data: string): Promise<void> {
-  const file = join(data, 'postmaster.pid')
-  const content = await readFile(file, 'utf8').catch(() => '')
-  const pid = Number(content.split('\n')[0])
-  if (!Number.isInteger(pid) || pid <= 1) return
-  for (let waited = 0; await isServerOf(pid, data); waited += 50) {
-    if (waited === 0 || waited === 5000) signal(pid, waited === 0 ? 'SIGINT' : 'SIGQUIT')
-    if (waited > 10_000) throw new Error(`a PostgreSQL server (process ${pid}) still runs on ${data}: end it`)
-    await sleep(50)
-  }
-  await rm(file, { force: true })
-}
-
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name)
-  } catch (error) {
-    // Gone since we looked: that was the aim.
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
-  }
-}
-
-async function isServerOf(pid: number, data: string): Promise<boolean> {
-  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-  return command.split('\0').includes(data)
-}
-
-async function readMark(folder: string): Promise<v.InferOutput<typeof kept> | undefined> {
-  const text = await readFile(join(folder, 'instance.json'), 'utf8').catch(() => undefined)
-  return text === undefined ? undefined : v.parse(kept, JSON.parse(text))
 }
 
 async function exists(path: string): Promise<boolean> {
