@@ -1,12 +1,14 @@
 import { isTrue } from './conditions.ts'
 import { conditionOf, isProvisioned, removeCondition, setConditions } from './database-status.ts'
 import { deleteOffshoots, finalize } from './deletion.ts'
+import type { Credentials } from './kind.ts'
 import { advanceOpsRequests } from './ops-reconciler.ts'
 import { ComeBack } from './pace.ts'
 import { newPassword } from './passwords.ts'
-import { Postgres, PostgresVersion, resources } from './resources.ts'
+import { Database, Version } from './resources.ts'
 import { readSwitches, type Switches } from './switches.ts'
 import * as workload from './workload.ts'
+import { WorkloadError } from './workload-error.ts'
 import { keyOf, subjectOf, type World } from './world.ts'
 
 /** Between two health checks, in milliseconds (KubeDB: 10 s). */
@@ -23,7 +25,7 @@ const finalizer = 'kubedb.com'
  */
 export async function reconcileDatabase(world: World, key: string): Promise<number | undefined> {
   const [namespace = '', name = ''] = key.split('/')
-  const found = await world.kube.get(Postgres, resources.postgreses, { namespace, name })
+  const found = await world.kube.get(Database, world.own.databases, { namespace, name })
   if (!found) {
     // Somebody took the finalizer off: at least leave no server behind.
     await world.servers.stop(key)
@@ -40,28 +42,28 @@ export async function reconcileDatabase(world: World, key: string): Promise<numb
     return await reconcileLiving(world, await begin(world, found), switches)
   } catch (error) {
     if (error instanceof ComeBack) return error.delay
-    if (!(error instanceof workload.WorkloadError)) throw error
-    await world.events.warning(subjectOf(found), 'Failed', error.message)
+    if (!(error instanceof WorkloadError)) throw error
+    await world.events.warning(subjectOf(world, found), 'Failed', error.message)
     return healthPeriod
   }
 }
 
-async function begin(world: World, found: Postgres): Promise<Postgres> {
+async function begin(world: World, found: Database): Promise<Database> {
   let db = found
   if (!db.metadata.finalizers.includes(finalizer))
-    db = await world.kube.patch(Postgres, resources.postgreses, db.metadata, {
+    db = await world.kube.patch(Database, world.own.databases, db.metadata, {
       metadata: { finalizers: [...db.metadata.finalizers, finalizer] },
     })
   if (!isTrue(db.status.conditions, 'ProvisioningStarted'))
-    db = await setConditions(world, db, conditionOf.provisioningStarted(db))
+    db = await setConditions(world, db, conditionOf.provisioningStarted(world.kind, db))
   return db
 }
 
-async function reconcileLiving(world: World, begun: Postgres, switches: Switches): Promise<number> {
+async function reconcileLiving(world: World, begun: Database, switches: Switches): Promise<number> {
   let db = begun
   const ops = await advanceOpsRequests(world, db, switches)
   // An OpsRequest changes spec and status; what follows must see it.
-  if (ops.moved) db = (await world.kube.get(Postgres, resources.postgreses, db.metadata)) ?? db
+  if (ops.moved) db = (await world.kube.get(Database, world.own.databases, db.metadata)) ?? db
   const again = Math.min(ops.again, healthPeriod)
   if (ops.pausing) {
     await checkHealth(world, db, switches)
@@ -79,28 +81,34 @@ async function reconcileLiving(world: World, begun: Postgres, switches: Switches
 }
 
 /** Everything but disks, Secrets and data goes. */
-async function halt(world: World, db: Postgres): Promise<void> {
+async function halt(world: World, db: Database): Promise<void> {
   if (isTrue(db.status.conditions, 'Halted')) return
   if (db.spec.deletionPolicy !== 'Halt')
-    throw new workload.WorkloadError("can't halt db. 'spec.deletionPolicy' is not 'Halt'")
+    throw new WorkloadError("can't halt db. 'spec.deletionPolicy' is not 'Halt'")
   await world.servers.stop(keyOf(db))
   await deleteOffshoots(world, db)
   await setConditions(
     world,
     db,
-    conditionOf.halted(db),
-    conditionOf.notAcceptingWhileHalted(db),
-    conditionOf.notReady(db, 'DatabaseHaltedSuccessfully'),
+    conditionOf.halted(world.kind, db),
+    conditionOf.notAcceptingWhileHalted(world.kind, db),
+    conditionOf.notReady(world.kind, db, 'DatabaseHaltedSuccessfully'),
   )
 }
 
 /** In KubeDB's order: Services, auth Secret, workload, AppBinding; then the conditions. */
-async function provision(world: World, found: Postgres, switches: Switches): Promise<void> {
+async function provision(world: World, found: Database, switches: Switches): Promise<void> {
   const wait = (stage: string) => () => world.pace.stage(keyOf(found), stage, switches.slow)
   const version = await versionOf(world, found)
   if (!version) return
   await workload.ensureServices(world, found, wait('services'))
-  const { db, password } = await workload.ensureAuthSecret(world, found, newPassword, wait('secret'))
+  const { db, credentials } = await workload.ensureAuthSecret(
+    world,
+    found,
+    version,
+    newPassword,
+    wait('secret'),
+  )
   if (db.spec.tls) {
     // KubeDB waits for the issuer's certificates without a word; here nobody issues any.
     world.logOnce(keyOf(db), `${keyOf(db)}: it asks for TLS, which the sandbox's operator does not do`)
@@ -114,73 +122,80 @@ async function provision(world: World, found: Postgres, switches: Switches): Pro
   }
   if (!switches.notAccepting && !world.servers.running(keyOf(db))) {
     wait('server')()
-    if (!(await startServer(world, db, password))) return
+    if (!(await startServer(world, db, credentials))) return
   }
   if (created && world.servers.running(keyOf(db))) await workload.setPodsReady(world, db, true)
   await checkHealth(world, db, switches)
 }
 
 /** A version that the catalog lost is the user's to mend: an event, and no retry before the next look. */
-async function versionOf(world: World, db: Postgres): Promise<PostgresVersion | undefined> {
+async function versionOf(world: World, db: Database): Promise<Version | undefined> {
   const name = db.spec.version
-  const version = await world.kube.get(PostgresVersion, resources.postgresVersions, { name })
+  const version = await world.kube.get(Version, world.own.versions, { name })
   if (!version)
     await world.events.warning(
-      subjectOf(db),
+      subjectOf(world, db),
       'Invalid',
-      `postgresversions.catalog.kubedb.com "${name}" not found`,
+      `${world.own.versions.plural}.catalog.kubedb.com "${name}" not found`,
     )
   return version
 }
 
-async function startServer(world: World, db: Postgres, password: string): Promise<boolean> {
+async function startServer(world: World, db: Database, credentials: Credentials): Promise<boolean> {
+  const unserved = world.kind.unserved?.(db.spec)
+  if (unserved !== undefined) throw new WorkloadError(unserved)
   const available = await world.engine.available()
   if (available !== true) {
     await reportNotReady(world, db, available)
     return false
   }
   try {
-    await workload.ensureServer(world, db, password)
+    await workload.ensureServer(world, db, credentials)
     await workload.setPodsReady(world, db, true)
     return true
   } catch (error) {
-    if (error instanceof workload.WorkloadError) throw error
+    if (error instanceof WorkloadError) throw error
     await reportNotReady(world, db, error instanceof Error ? error.message : String(error))
     throw error
   }
 }
 
-async function reportNotReady(world: World, db: Postgres, why: string): Promise<void> {
+async function reportNotReady(world: World, db: Database, why: string): Promise<void> {
   await world.servers.stop(keyOf(db))
   await workload.setPodsReady(world, db, false)
-  await world.events.warning(subjectOf(db), 'Failed', why)
+  await world.events.warning(subjectOf(world, db), 'Failed', why)
   await setConditions(
     world,
     db,
     conditionOf.replicasNotReady(why),
-    conditionOf.notAccepting(db, why),
-    conditionOf.notReady(db),
+    conditionOf.notAccepting(world.kind, db, why),
+    conditionOf.notReady(world.kind, db),
   )
 }
 
 /** Connects as a client would and writes what it met; `Provisioned` comes last, once, and stays. */
-async function checkHealth(world: World, found: Postgres, switches: Switches): Promise<void> {
+async function checkHealth(world: World, found: Database, switches: Switches): Promise<void> {
   if (switches.notAccepting) await world.servers.stop(keyOf(found))
   const trouble = switches.notAccepting ? notAcceptingSwitch : await connectionTrouble(world, found)
   if (trouble !== undefined) {
-    await setConditions(world, found, conditionOf.notAccepting(found, trouble), conditionOf.notReady(found))
+    await setConditions(
+      world,
+      found,
+      conditionOf.notAccepting(world.kind, found, trouble),
+      conditionOf.notReady(world.kind, found),
+    )
     return
   }
   let db = await setConditions(world, found, conditionOf.replicasReady())
-  db = await setConditions(world, db, conditionOf.accepting(db))
+  db = await setConditions(world, db, conditionOf.accepting(world.kind, db))
   db = await setConditions(world, db, conditionOf.ready())
-  if (!isProvisioned(db)) await setConditions(world, db, conditionOf.provisioned(db))
+  if (!isProvisioned(db)) await setConditions(world, db, conditionOf.provisioned(world.kind, db))
 }
 
 const notAcceptingSwitch = 'the switch not-accepting of the sandbox is on'
 
 /** What a client meets that cannot connect; nothing if it can. */
-async function connectionTrouble(world: World, db: Postgres): Promise<string | undefined> {
+async function connectionTrouble(world: World, db: Database): Promise<string | undefined> {
   try {
     await world.servers.check(keyOf(db))
     return undefined

@@ -5,16 +5,17 @@ import {
   withCondition,
   withoutCondition,
 } from './conditions.ts'
+import type { Kind } from './kind.ts'
 import { phaseFromConditions } from './phase.ts'
-import { type Condition, Postgres, resources } from './resources.ts'
+import { type Condition, Database } from './resources.ts'
 import type { World } from './world.ts'
 
 /** Sets conditions of a database, and the phase that follows from them. Answers the database as it is then. */
 export function setConditions(
   world: World,
-  db: Postgres,
+  db: Database,
   ...changes: readonly ConditionChange[]
-): Promise<Postgres> {
+): Promise<Database> {
   const now = new Date()
   const next = changes.reduce<Condition[]>(
     (conditions, change) => withCondition(conditions, change, db.metadata.generation, now),
@@ -24,11 +25,11 @@ export function setConditions(
 }
 
 /** Removes a condition from a database. Answers the database as it is then. */
-export function removeCondition(world: World, db: Postgres, type: string): Promise<Postgres> {
+export function removeCondition(world: World, db: Database, type: string): Promise<Database> {
   return writeStatus(world, db, withoutCondition(db.status.conditions, type))
 }
 
-async function writeStatus(world: World, db: Postgres, conditions: Condition[]): Promise<Postgres> {
+async function writeStatus(world: World, db: Database, conditions: Condition[]): Promise<Database> {
   const phase = phaseFromConditions(conditions)
   const observedGeneration = db.metadata.generation
   if (
@@ -38,21 +39,21 @@ async function writeStatus(world: World, db: Postgres, conditions: Condition[]):
   )
     return db
   return world.kube.patch(
-    Postgres,
-    resources.postgreses,
+    Database,
+    world.own.databases,
     db.metadata,
     { status: { phase, observedGeneration, conditions } },
     'status',
   )
 }
 
-/** The conditions that KubeDB's health check writes. Each says which database it is about. */
+/** The conditions that KubeDB writes; most name the database they are about. */
 export const conditionOf = {
-  provisioningStarted: (db: Postgres): ConditionChange => ({
+  provisioningStarted: ({ kind }: Kind, db: Database): ConditionChange => ({
     type: 'ProvisioningStarted',
     status: 'True',
     reason: 'DatabaseProvisioningStartedSuccessfully',
-    message: `The KubeDB operator has started the provisioning of Postgres: ${nameOf(db)}`,
+    message: `The KubeDB operator has started the provisioning of ${kind}: ${nameOf(db)}`,
   }),
   replicasReady: (): ConditionChange => ({
     type: 'ReplicaReady',
@@ -66,17 +67,17 @@ export const conditionOf = {
     reason: 'SomeReplicasNotReady',
     message: `Some Replicas are not ready. error: ${why}`,
   }),
-  accepting: (db: Postgres): ConditionChange => ({
+  accepting: ({ title }: Kind, db: Database): ConditionChange => ({
     type: 'AcceptingConnection',
     status: 'True',
     reason: 'DatabaseAcceptingConnectionRequest',
-    message: `The PostgreSQL: ${nameOf(db)} is accepting client requests.`,
+    message: `The ${title}: ${nameOf(db)} is accepting client requests.`,
   }),
-  notAccepting: (db: Postgres, why: string): ConditionChange => ({
+  notAccepting: ({ title }: Kind, db: Database, why: string): ConditionChange => ({
     type: 'AcceptingConnection',
     status: 'False',
     reason: 'DatabaseNotAcceptingConnectionRequest',
-    message: `The PostgreSQL: ${nameOf(db)} is not accepting client requests. error: ${why}`,
+    message: `The ${title}: ${nameOf(db)} is not accepting client requests. error: ${why}`,
   }),
   ready: (): ConditionChange => ({
     type: 'Ready',
@@ -84,42 +85,42 @@ export const conditionOf = {
     reason: 'ReadinessCheckSucceeded',
     message: 'DB is ready because of server getting Online and Running state',
   }),
-  notReady: (db: Postgres, reason = 'ReadinessCheckFailed'): ConditionChange => ({
+  notReady: ({ title }: Kind, db: Database, reason = 'ReadinessCheckFailed'): ConditionChange => ({
     type: 'Ready',
     status: 'False',
     reason,
-    message: `The PostgreSQL: ${nameOf(db)} is not ready.`,
+    message: `The ${title}: ${nameOf(db)} is not ready.`,
   }),
-  provisioned: (db: Postgres): ConditionChange => ({
+  provisioned: ({ title }: Kind, db: Database): ConditionChange => ({
     type: 'Provisioned',
     status: 'True',
     reason: 'DatabaseSuccessfullyProvisioned',
-    message: `The PostgreSQL: ${nameOf(db)} is successfully provisioned.`,
+    message: `The ${title}: ${nameOf(db)} is successfully provisioned.`,
   }),
-  halted: (db: Postgres): ConditionChange => ({
+  halted: ({ title }: Kind, db: Database): ConditionChange => ({
     type: 'Halted',
     status: 'True',
     reason: 'DatabaseHaltedSuccessfully',
-    message: `PostgreSQL ${nameOf(db)} successfully halted.`,
+    message: `${title} ${nameOf(db)} successfully halted.`,
   }),
-  notAcceptingWhileHalted: (db: Postgres): ConditionChange => ({
+  notAcceptingWhileHalted: ({ title }: Kind, db: Database): ConditionChange => ({
     type: 'AcceptingConnection',
     status: 'False',
     reason: 'DatabaseHaltedSuccessfully',
-    message: `The PostgreSQL: ${nameOf(db)} is not accepting client requests.`,
+    message: `The ${title}: ${nameOf(db)} is not accepting client requests.`,
   }),
-  paused: (db: Postgres, by: string): ConditionChange => ({
+  paused: ({ kind }: Kind, db: Database, by: string): ConditionChange => ({
     type: 'Paused',
     status: 'True',
     reason: 'DatabasePausedByOpsRequest',
-    message: `The Postgres ${nameOf(db)} is paused by the ops request ${by}.`,
+    message: `The ${kind} ${nameOf(db)} is paused by the ops request ${by}.`,
   }),
 } as const
 
-function nameOf(db: Postgres): string {
+function nameOf(db: Database): string {
   return `${db.metadata.namespace}/${db.metadata.name}`
 }
 
-export function isProvisioned(db: Postgres): boolean {
+export function isProvisioned(db: Database): boolean {
   return isTrue(db.status.conditions, 'Provisioned')
 }

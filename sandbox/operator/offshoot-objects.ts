@@ -1,6 +1,8 @@
 import { isObject } from '../../shared/json.ts'
+import type { Component, Credentials, Kind, ServiceShape } from './kind.ts'
 import * as offshoots from './offshoots.ts'
-import type { Postgres, PostgresSpec, PostgresVersion } from './resources.ts'
+import type { Database, Version } from './resources.ts'
+import { partAt } from './spec-path.ts'
 
 /** The objects that a database consists of, as values; writing them is done elsewhere. */
 
@@ -9,62 +11,50 @@ export interface NamespacedObject {
   [key: string]: unknown
 }
 
-function metadataOf(db: Postgres, name: string, labels: Readonly<Record<string, string>> = {}) {
+export function metadataOf(
+  kind: Kind,
+  db: Database,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+) {
   return {
     name,
     namespace: db.metadata.namespace,
-    labels: { ...offshoots.labelsOf(db), ...labels },
-    ownerReferences: [offshoots.controllerReference(db)],
+    labels: { ...offshoots.labelsOf(kind, db), ...labels },
+    ownerReferences: [offshoots.controllerReference(kind, db)],
   }
 }
 
-interface ServicePort {
-  name: string
-  port: number
-  targetPort: string
-  nodePort?: number
+/** The Services in the order in which they are made, headless ones first. */
+export function servicesOf(kind: Kind, db: Database): NamespacedObject[] {
+  return kind
+    .services(db)
+    .map((shape) =>
+      shape.alias === undefined
+        ? headlessService(kind, db, shape)
+        : clientService(kind, db, shape, shape.alias),
+    )
 }
 
-const databasePort = { port: 5432, targetPort: 'db' }
-const coordinatorClientPort = { name: 'coordinatclient', port: 2379, targetPort: 'coordinatclient' }
-
-/** The Services in the order in which they are made, headless one first. */
-export function servicesOf(db: Postgres): NamespacedObject[] {
-  const governing = {
+function headlessService(kind: Kind, db: Database, shape: ServiceShape): NamespacedObject {
+  return {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: metadataOf(db, offshoots.governingServiceName(db)),
+    metadata: metadataOf(kind, db, shape.name),
     spec: {
       type: 'ClusterIP',
       clusterIP: 'None',
       publishNotReadyAddresses: true,
-      selector: offshoots.selectorOf(db),
-      ports: [
-        { name: 'db', ...databasePort },
-        { name: 'coordinator', port: 2380, targetPort: 'coordinator' },
-        coordinatorClientPort,
-      ],
+      selector: { ...offshoots.selectorOf(kind, db), ...shape.selector },
+      ports: shape.ports,
     },
   }
-  const primary = clientService(db, db.metadata.name, 'primary', [
-    { name: 'primary', ...databasePort },
-    coordinatorClientPort,
-  ])
-  const standby = clientService(db, offshoots.standbyServiceName(db), 'standby', [
-    { name: 'standby', ...databasePort },
-  ])
-  return offshoots.replicasOf(db) > 1 ? [governing, primary, standby] : [governing, primary]
 }
 
-function clientService(
-  db: Postgres,
-  name: string,
-  role: 'primary' | 'standby',
-  ports: ServicePort[],
-): NamespacedObject {
+function clientService(kind: Kind, db: Database, shape: ServiceShape, role: string): NamespacedObject {
   const template = db.spec.serviceTemplates?.find(({ alias }) => alias === role)
   const { type = 'ClusterIP', ports: portTemplates = [], ...rest } = template?.spec ?? {}
-  const templated = ports.map((port) => {
+  const templated = shape.ports.map((port) => {
     const wish = portTemplates.find((candidate) => candidate.name === port.name)
     return wish?.nodePort === undefined ? port : { ...port, nodePort: wish.nodePort }
   })
@@ -72,13 +62,13 @@ function clientService(
     apiVersion: 'v1',
     kind: 'Service',
     metadata: {
-      ...metadataOf(db, name, template?.metadata?.labels),
+      ...metadataOf(kind, db, shape.name, template?.metadata?.labels),
       annotations: template?.metadata?.annotations ?? {},
     },
     spec: {
       ...rest,
       type,
-      selector: { ...offshoots.selectorOf(db), [offshoots.roleLabel]: role },
+      selector: { ...offshoots.selectorOf(kind, db), ...shape.selector },
       ports: templated,
     },
   }
@@ -100,26 +90,31 @@ export function lacks(existing: unknown, wanted: unknown): boolean {
   return existing !== wanted
 }
 
-/** The ServiceAccount of the pods. */
-export function serviceAccountOf(db: Postgres): NamespacedObject {
+/** The ServiceAccount of a component's pods. */
+export function serviceAccountOf(kind: Kind, db: Database, component: Component): NamespacedObject {
   return {
     apiVersion: 'v1',
     kind: 'ServiceAccount',
-    metadata: metadataOf(db, db.spec.podTemplate?.spec?.serviceAccountName ?? db.metadata.name),
+    metadata: metadataOf(kind, db, offshoots.serviceAccountName(db, component)),
   }
 }
 
 /** The auth Secret of a database that has none yet. */
-export function authSecretOf(db: Postgres, password: string, now: Date): NamespacedObject {
+export function authSecretOf(
+  kind: Kind,
+  db: Database,
+  credentials: Credentials,
+  now: Date,
+): NamespacedObject {
   return {
     apiVersion: 'v1',
     kind: 'Secret',
-    type: 'kubernetes.io/basic-auth',
+    type: kind.auth.secretType,
     metadata: {
-      ...metadataOf(db, offshoots.authSecretName(db)),
+      ...metadataOf(kind, db, offshoots.authSecretName(db)),
       annotations: { 'kubedb.com/auth-active-from': seconds(now) },
     },
-    stringData: { username: 'postgres', password },
+    stringData: kind.auth.write(credentials),
   }
 }
 
@@ -128,57 +123,62 @@ export function seconds(time: Date): string {
   return time.toISOString().replace(/\.\d+Z$/, 'Z')
 }
 
-/** The disk of one replica; not owned by the database: its fate is decided when that is deleted. */
-export function claimOf(db: Postgres, ordinal: number): NamespacedObject {
-  const { ownerReferences, ...metadata } = metadataOf(db, offshoots.claimName(db, ordinal))
+/** The disk of one pod; not owned by the database: its fate is decided when that is deleted. */
+export function claimOf(kind: Kind, db: Database, component: Component, name: string): NamespacedObject {
+  const { ownerReferences, ...metadata } = metadataOf(kind, db, name, component.labels)
   return {
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',
     metadata,
-    spec: { accessModes: ['ReadWriteOnce'], ...db.spec.storage },
+    spec: { accessModes: ['ReadWriteOnce'], ...partAt(db.spec, component.path).storage },
   }
 }
 
 /** One replica. No kubelet will ever see it: the operator writes its status. */
-export function podOf(db: Postgres, version: PostgresVersion, ordinal: number): NamespacedObject {
-  const template = db.spec.podTemplate?.spec
-  const image = version.spec.db?.image ?? `postgres:${version.spec.version}`
-  const container = (name: string, ports: object[]) => ({
-    name,
-    image,
-    ports,
-    resources: template?.containers?.find((candidate) => candidate.name === name)?.resources ?? {},
-  })
-  const name = offshoots.podName(db, ordinal)
-  const data = offshoots.isDurable(db)
-    ? { persistentVolumeClaim: { claimName: offshoots.claimName(db, ordinal) } }
-    : { emptyDir: {} }
+export function podOf(
+  kind: Kind,
+  db: Database,
+  version: Version,
+  component: Component,
+  ordinal: number,
+): NamespacedObject {
+  const template = partAt(db.spec, component.path).podTemplate?.spec
+  const image = version.spec.db?.image ?? `${kind.kind.toLowerCase()}:${version.spec.version}`
+  const name = `${component.name}-${ordinal}`
+  const claim = offshoots.claimName(db, component, name)
+  const role = component.role?.(ordinal)
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: metadataOf(db, name, {
-      [offshoots.roleLabel]: ordinal === 0 ? 'primary' : 'standby',
+    metadata: metadataOf(kind, db, name, {
+      ...component.labels,
+      ...(role === undefined ? {} : { [offshoots.roleLabel]: role }),
       'statefulset.kubernetes.io/pod-name': name,
     }),
     spec: {
       automountServiceAccountToken: false,
-      serviceAccountName: template?.serviceAccountName ?? db.metadata.name,
-      subdomain: offshoots.governingServiceName(db),
+      serviceAccountName: offshoots.serviceAccountName(db, component),
+      subdomain: component.governing,
       hostname: name,
-      containers: [
-        container('postgres', [{ name: 'db', containerPort: 5432 }]),
-        container('pg-coordinator', [
-          { name: 'coordinator', containerPort: 2380 },
-          { name: 'coordinatclient', containerPort: 2379 },
-        ]),
+      containers: component.containers.map((container) => ({
+        name: container.name,
+        image,
+        ports: container.ports,
+        resources:
+          template?.containers?.find((candidate) => candidate.name === container.name)?.resources ?? {},
+      })),
+      volumes: [
+        {
+          name: component.volume ?? 'data',
+          ...(claim === undefined ? { emptyDir: {} } : { persistentVolumeClaim: { claimName: claim } }),
+        },
       ],
-      volumes: [{ name: 'data', ...data }],
     },
   }
 }
 
 /** The status that a kubelet would write for a pod whose containers all run, or for one still waiting. */
-export function podStatus(podIP: string | undefined, now: Date): object {
+export function podStatus(podIP: string | undefined, containers: readonly string[], now: Date): object {
   const status = podIP === undefined ? 'False' : 'True'
   const condition = (type: string) => ({ type, status, lastTransitionTime: seconds(now) })
   const containerStatus = (name: string) => ({
@@ -199,45 +199,61 @@ export function podStatus(podIP: string | undefined, now: Date): object {
           podIP,
           podIPs: [{ ip: podIP }],
           startTime: seconds(now),
-          containerStatuses: ['postgres', 'pg-coordinator'].map(containerStatus),
+          containerStatuses: containers.map(containerStatus),
         }),
   }
 }
 
-/** How to bind to the database, as KubeDB publishes it. */
-export function appBindingOf(db: Postgres, version: PostgresVersion): NamespacedObject {
+/**
+ * How to bind to the database, as KubeDB publishes it.
+ *
+ * @param ca what makes its certificate trusted, as PEM
+ */
+export function appBindingOf(
+  kind: Kind,
+  db: Database,
+  version: Version,
+  ca: string | undefined,
+): NamespacedObject {
   const { name, namespace } = db.metadata
+  const { scheme, path, query, url, parameters } = kind.client(db, version)
+  const client = ca === undefined ? undefined : kind.tls.client
   return {
     apiVersion: 'appcatalog.appscode.com/v1alpha1',
     kind: 'AppBinding',
     metadata: {
-      ...metadataOf(db, name),
+      ...metadataOf(kind, db, name),
       annotations: offshoots.withoutKubedbKeys(db.metadata.annotations),
     },
     spec: {
-      type: 'kubedb.com/postgres',
+      type: `kubedb.com/${kind.kind.toLowerCase()}`,
       version: version.spec.version,
-      appRef: { apiGroup: 'kubedb.com', kind: 'Postgres', name, namespace },
-      secret: { apiGroup: '', kind: 'Secret', name: offshoots.authSecretName(db) },
+      appRef: { apiGroup: 'kubedb.com', kind: kind.kind, name, namespace },
+      ...(kind.auth.disabled?.(db.spec)
+        ? {}
+        : { secret: { apiGroup: '', kind: 'Secret', name: offshoots.authSecretName(db) } }),
+      ...(client === undefined
+        ? {}
+        : { tlsSecret: { apiGroup: '', kind: 'Secret', name: offshoots.certificateSecretName(db, client) } }),
       clientConfig: {
+        ...(url === undefined ? {} : { url }),
+        ...(ca === undefined ? {} : { caBundle: Buffer.from(ca).toString('base64') }),
         service: {
-          scheme: 'postgresql',
           name,
-          port: 5432,
-          path: '/',
-          query: `sslmode=${db.spec.sslMode ?? 'disable'}`,
+          port: kind.port,
+          ...(scheme === undefined ? {} : { scheme }),
+          ...(path === undefined ? {} : { path }),
+          ...(query === undefined ? {} : { query }),
         },
       },
-      parameters: {
-        apiVersion: 'appcatalog.appscode.com/v1alpha1',
-        kind: 'StashAddon',
-        stash: { addon: {} },
-      },
+      ...(parameters === undefined ? {} : { parameters }),
     },
   }
 }
 
-/** `user.conf` of the spec alone; the text of a named Secret comes before it. */
-export function inlineConfig(spec: PostgresSpec): string {
-  return spec.configuration?.inline?.['user.conf'] ?? ''
+/** `parameters` of most kinds. */
+export const stashAddon = {
+  apiVersion: 'appcatalog.appscode.com/v1alpha1',
+  kind: 'StashAddon',
+  stash: { addon: {} },
 }

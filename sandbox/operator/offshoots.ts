@@ -1,4 +1,6 @@
-import type { OwnerReference, Postgres } from './resources.ts'
+import type { Component, Kind } from './kind.ts'
+import type { Database, OwnerReference } from './resources.ts'
+import { partAt } from './spec-path.ts'
 
 /** Names and labels of what belongs to a database (KubeDB's "offshoots"). */
 
@@ -8,60 +10,77 @@ export const managedByLabel = 'app.kubernetes.io/managed-by'
 export const roleLabel = 'kubedb.com/role'
 
 /** KubeDB cuts at 63 characters, without a hash: long names collide, as they do there. */
-function withSuffix(name: string, suffix: string): string {
+export function withSuffix(name: string, suffix: string): string {
   return `${name.slice(0, 63 - suffix.length - 1)}-${suffix}`
 }
 
-export function governingServiceName(db: Postgres): string {
+export function governingServiceName(db: Database): string {
   return withSuffix(db.metadata.name, 'pods')
 }
 
-export function standbyServiceName(db: Postgres): string {
+export function standbyServiceName(db: Database): string {
   return withSuffix(db.metadata.name, 'standby')
 }
 
-export function authSecretName(db: Postgres): string {
+export function authSecretName(db: Database): string {
   return db.spec.authSecret?.name || withSuffix(db.metadata.name, 'auth')
 }
 
-export function podName(db: Postgres, ordinal: number): string {
-  return `${db.metadata.name}-${ordinal}`
+/** The Secret of the certificate with an alias, unless the spec names another. */
+export function certificateSecretName(db: Database, alias: string): string {
+  const named = db.spec.tls?.certificates?.find((certificate) => certificate.alias === alias)?.secretName
+  return named || withSuffix(db.metadata.name, `${alias}-cert`)
 }
 
-export function claimName(db: Postgres, ordinal: number): string {
-  return `data-${podName(db, ordinal)}`
+export function podNames(component: Component): string[] {
+  return Array.from({ length: component.replicas }, (_, ordinal) => `${component.name}-${ordinal}`)
 }
 
-export function replicasOf(db: Postgres): number {
-  return Math.max(1, db.spec.replicas ?? 1)
+/** The claim of a pod; nothing where the pod keeps no data. */
+export function claimName(db: Database, component: Component, pod: string): string | undefined {
+  return isDurable(db) && component.volume !== undefined ? `${component.volume}-${pod}` : undefined
 }
 
-export function isDurable(db: Postgres): boolean {
+export function replicasOf(spec: { replicas?: number }): number {
+  return Math.max(1, spec.replicas ?? 1)
+}
+
+/** Memcached has no storageType, and no component of it has a volume. */
+export function isDurable(db: Database): boolean {
   return db.spec.storageType !== 'Ephemeral'
 }
 
-/** What selects the pods of a database. */
-export function selectorOf(db: Postgres): Record<string, string> {
+/** What chooses the objects of a database, whatever they are. */
+function ownLabels(kind: Kind, db: Database): Record<string, string> {
   return {
-    'app.kubernetes.io/name': 'postgreses.kubedb.com',
+    'app.kubernetes.io/name': fullName(kind),
     [instanceLabel]: db.metadata.name,
     [managedByLabel]: 'kubedb.com',
-    'postgreses.kubedb.com/database.cluster': db.metadata.name,
   }
 }
 
-/** The selector as the API takes it in a query. */
-export function selectorText(db: Postgres): string {
-  return Object.entries(selectorOf(db))
+/** `<plural>.kubedb.com`, the value of the label of its name. */
+export function fullName({ plural }: Kind): string {
+  return `${plural}.kubedb.com`
+}
+
+/** What selects the pods of a database. */
+export function selectorOf(kind: Kind, db: Database): Record<string, string> {
+  return { ...ownLabels(kind, db), ...kind.labels?.(db) }
+}
+
+/** What chooses the objects of a database, as the API takes it in a query. */
+export function selectorText(kind: Kind, db: Database): string {
+  return Object.entries(ownLabels(kind, db))
     .map(([key, value]) => `${key}=${value}`)
     .join(',')
 }
 
 /** Labels of every offshoot: the selector, the component, and the database's own outside KubeDB's domain. */
-export function labelsOf(db: Postgres): Record<string, string> {
+export function labelsOf(kind: Kind, db: Database): Record<string, string> {
   return {
     ...withoutKubedbKeys(db.metadata.labels),
-    ...selectorOf(db),
+    ...selectorOf(kind, db),
     'app.kubernetes.io/component': 'database',
   }
 }
@@ -81,13 +100,25 @@ export function withoutKubedbKeys(entries: Readonly<Record<string, string>>): Re
 }
 
 /** The reference that makes the database own an object. */
-export function controllerReference(db: Postgres): OwnerReference {
+export function controllerReference(kind: Kind, db: Database): OwnerReference {
   return {
-    apiVersion: 'kubedb.com/v1',
-    kind: 'Postgres',
+    apiVersion: kind.apiVersion,
+    kind: kind.kind,
     name: db.metadata.name,
     uid: db.metadata.uid,
     controller: true,
     blockOwnerDeletion: true,
   }
+}
+
+/** Every pod that a database has, with the component it belongs to. */
+export function podsOf(kind: Kind, db: Database): { component: Component; ordinal: number; name: string }[] {
+  return kind
+    .components(db)
+    .flatMap((component) => podNames(component).map((name, ordinal) => ({ component, ordinal, name })))
+}
+
+/** The ServiceAccount of the pods. */
+export function serviceAccountName(db: Database, { path }: Component): string {
+  return partAt(db.spec, path).podTemplate?.spec?.serviceAccountName || db.metadata.name
 }

@@ -1,20 +1,23 @@
 // A stand-in for KubeDB's operator, for development and tests: it runs real servers on loopback.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Engine } from '../engines/engine.ts'
 import { engines } from '../engines/engines.ts'
-import { openLoopbackAddresses } from '../engines/loopback.ts'
+import { type LoopbackAddresses, openLoopbackAddresses } from '../engines/loopback.ts'
 import { reconcileDatabase } from './database-reconciler.ts'
 import { eventRecorder } from './events.ts'
-import { startInformer } from './informer.ts'
-import { Kube, KubeError } from './kube.ts'
-import { openNamesFile } from './names-file.ts'
+import { type Informer, startInformer } from './informer.ts'
+import { type Kind, resourcesOf } from './kind.ts'
+import { kinds as allKinds } from './kinds.ts'
+import { Kube, KubeError, type Resource } from './kube.ts'
+import { type NamesFile, openNamesFile } from './names-file.ts'
 import { collectOrphans, wipeForgottenData } from './orphans.ts'
 import { openPace } from './pace.ts'
-import { Named, Postgres, PostgresOpsRequest, resources, Unscoped } from './resources.ts'
+import { Database, Named, OpsRequest, resources, Unscoped } from './resources.ts'
 import { openServers } from './servers.ts'
 import { switchesName } from './switches.ts'
 import { startWebhooks } from './webhooks.ts'
-import { workQueue } from './work-queue.ts'
+import { type WorkQueue, workQueue } from './work-queue.ts'
 import { keyOf, type World } from './world.ts'
 
 export interface OperatorOptions {
@@ -32,94 +35,157 @@ export interface OperatorOptions {
   readonly stateDirectory: string
   /** Takes a line for people. */
   readonly log: (line: string) => void
+  /** The makes of server that there are; all that the sandbox knows if left out. */
+  readonly engines?: readonly Engine[]
 }
 
 /**
- * Starts the operator and its webhooks. Settles once every database has been seen and the API
- * server asks the webhooks. Throws when the CRDs are not installed or a folder cannot be used.
+ * Starts the operator and its webhooks, for every kind whose CRDs are installed. Settles once every database
+ * has been seen and the API server asks the webhooks. Throws when no kind is installed or a folder cannot be used.
  */
 export async function startOperator(options: OperatorOptions): Promise<{ stop(): Promise<void> }> {
   await mkdir(options.engineHome, { recursive: true, mode: 0o755 })
   await mkdir(options.stateDirectory, { recursive: true })
   const kube = await Kube.fromFile(options.kubeconfigFile)
   try {
-    await assertInstalled(kube)
+    const kinds = await installedKinds(kube, options.log)
     await ensureStorageClass(kube)
-    return await run(kube, options)
+    return await run(kube, kinds, options)
   } catch (error) {
     kube.close()
     throw error
   }
 }
 
-async function run(kube: Kube, options: OperatorOptions): Promise<{ stop(): Promise<void> }> {
-  const { log } = options
+async function run(
+  kube: Kube,
+  kinds: readonly Kind[],
+  options: OperatorOptions,
+): Promise<{ stop(): Promise<void> }> {
+  const { engineHome, stateDirectory, collectsGarbage, log } = options
   const report = reportTo(log)
-  const world = await openWorld(kube, options, (database, reason) => {
-    log(`${database}: its PostgreSQL server is gone (${reason})`)
-    databases.add(database)
-  })
-  const databases = workQueue((key) => reconcileDatabase(world, key), report)
+  const shared: Shared = {
+    kube,
+    addresses: await openLoopbackAddresses(join(stateDirectory, 'addresses.json')),
+    names: await openNamesFile(join(stateDirectory, 'names.json')),
+    log,
+    report,
+  }
   const garbage = workQueue(async () => {
-    await collectOrphans(kube)
+    await collectOrphans(kube, kinds)
     return undefined
   }, report)
-  const seen = (db: Postgres) => {
-    databases.add(keyOf(db))
-    if (!options.collectsGarbage && db.metadata.deletionTimestamp !== undefined) garbage.add('garbage', 300)
-  }
-  const seenOps = ({ metadata, spec }: PostgresOpsRequest) =>
-    databases.add(`${metadata.namespace}/${spec.databaseRef.name}`)
-  // A switch takes effect at once, not at the next health check.
-  const seenSwitches = async (namespace: string) => {
-    const { items } = await kube.list(Postgres, resources.postgreses, { namespace })
-    for (const db of items) databases.add(keyOf(db))
-  }
-  await wipeForgottenData(kube, world.engine)
-  const webhooks = await startWebhooks({ ...options, kube })
-  const informers = [
-    startInformer(kube, resources.postgreses, Postgres, undefined, seen, log),
-    startInformer(kube, resources.postgresOpsRequests, PostgresOpsRequest, undefined, seenOps, log),
-    startInformer(
-      kube,
-      resources.configMaps,
-      Named,
-      `metadata.name=${switchesName}`,
-      ({ metadata: { namespace } }) => {
-        seenSwitches(namespace).catch((error: unknown) => report(namespace, error))
-      },
-      log,
+  const makes = options.engines ?? engines(engineHome)
+  const operations = await Promise.all(
+    kinds.map((kind) =>
+      operate(shared, kind, makes.find((engine) => engine.kind === kind.kind) ?? noEngine(kind), (db) => {
+        if (!collectsGarbage && db.metadata.deletionTimestamp !== undefined) garbage.add('garbage', 300)
+      }),
     ),
-  ]
+  )
+  const webhooks = await startWebhooks({ ...options, kube, kinds })
+  // A switch takes effect at once, not at the next health check.
+  const switches = startInformer(
+    kube,
+    resources.configMaps,
+    Named,
+    `metadata.name=${switchesName}`,
+    ({ metadata: { namespace } }) => {
+      for (const { look } of operations) look(namespace).catch((error: unknown) => report(namespace, error))
+    },
+    log,
+  )
+  const informers = [...operations.flatMap(({ follow }) => follow()), switches]
   await Promise.all(informers.map(({ synced }) => synced))
-  if (!options.collectsGarbage) garbage.add('garbage')
+  if (!collectsGarbage) garbage.add('garbage')
   return {
     async stop() {
       await Promise.all(informers.map((informer) => informer.stop()))
-      await Promise.all([databases.stop(), garbage.stop()])
+      await Promise.all([...operations.map(({ databases }) => databases.stop()), garbage.stop()])
       await webhooks.stop()
-      await world.servers.stopAll()
+      await Promise.all(operations.map(({ world }) => world.servers.stopAll()))
       kube.close()
     },
   }
 }
 
-async function openWorld(
-  kube: Kube,
-  { engineHome, stateDirectory, log }: OperatorOptions,
-  gone: (database: string, reason: string) => void,
-): Promise<World> {
-  const engine = engines(engineHome).find(({ kind }) => kind === 'Postgres')
-  if (!engine) throw new Error('there is no engine for Postgres')
+/** What the kinds share. */
+interface Shared {
+  readonly kube: Kube
+  readonly addresses: LoopbackAddresses
+  readonly names: NamesFile
+  readonly log: (line: string) => void
+  readonly report: (key: string, error: unknown) => void
+}
+
+/** The databases of one kind at work. */
+interface Operation {
+  readonly world: World
+  readonly databases: WorkQueue
+  /** Starts to follow the objects of the kind. */
+  follow(): Informer[]
+  /** Looks at every database of a namespace. */
+  look(namespace: string): Promise<void>
+}
+
+async function operate(
+  shared: Shared,
+  kind: Kind,
+  engine: Engine,
+  seen: (db: Database) => void,
+): Promise<Operation> {
+  const { kube, log, report } = shared
+  const own = resourcesOf(kind)
+  const world = openWorld(shared, kind, engine, (database, reason) => {
+    log(`${database}: its ${kind.title} server is gone (${reason})`)
+    databases.add(database)
+  })
+  const databases = workQueue((key) => reconcileDatabase(world, key), report)
   const available = await engine.available()
   if (available !== true) log(available)
-  const said = new Set<string>()
+  await wipeForgottenData(kube, kind, engine)
+  const seenDatabase = (db: Database) => {
+    databases.add(keyOf(db))
+    seen(db)
+  }
+  const seenOps = ({ metadata, spec }: OpsRequest) =>
+    databases.add(`${metadata.namespace}/${spec.databaseRef.name}`)
   return {
+    world,
+    databases,
+    follow: () => [
+      startInformer(kube, own.databases, Database, undefined, seenDatabase, log),
+      startInformer(kube, own.opsRequests, OpsRequest, undefined, seenOps, log),
+    ],
+    async look(namespace) {
+      const { items } = await kube.list(Named, own.databases, { namespace })
+      for (const db of items) databases.add(keyOf(db))
+    },
+  }
+}
+
+function openWorld(
+  { kube, addresses, names, log }: Shared,
+  kind: Kind,
+  engine: Engine,
+  gone: (database: string, reason: string) => void,
+): World {
+  const said = new Set<string>()
+  const among = (database: string) => `${kind.plural}/${database}`
+  return {
+    kind,
+    own: resourcesOf(kind),
     kube,
     engine,
     servers: openServers(engine, gone),
-    addresses: await openLoopbackAddresses(join(stateDirectory, 'addresses.json')),
-    names: await openNamesFile(join(stateDirectory, 'names.json')),
+    addresses: {
+      of: (database) => addresses.addressOf(among(database), kind.port),
+      release: (database) => addresses.release(among(database)),
+    },
+    names: {
+      set: (database, entries) => names.set(among(database), entries),
+      remove: (database) => names.remove(among(database)),
+    },
     pace: openPace(),
     events: eventRecorder(kube, 'KubeDB Operator', log),
     opsEvents: eventRecorder(kube, 'KubeDB Ops-manager Operator', log),
@@ -131,19 +197,48 @@ async function openWorld(
   }
 }
 
-async function assertInstalled(kube: Kube): Promise<void> {
-  for (const resource of [resources.postgreses, resources.postgresOpsRequests, resources.appBindings]) {
-    try {
-      await kube.list(Unscoped, resource)
-    } catch (error) {
-      if (!(error instanceof KubeError && error.status === 404)) throw error
-      throw new Error(
-        `the API server has no ${resource.plural}: install the CRDs before the operator starts`,
-        {
-          cause: error,
-        },
-      )
-    }
+/** Where the sandbox knows no server of a kind: everything of its databases is there but that. */
+function noEngine({ kind, port, title }: Kind): Engine {
+  const missing = `the sandbox has no ${title} server`
+  return {
+    kind,
+    port,
+    available: async () => missing,
+    async start() {
+      throw new Error(missing)
+    },
+    wipe: async () => undefined,
+    kept: async () => [],
+  }
+}
+
+/** A kind whose CRDs are not there is not served, which is said. Throws when none is. */
+async function installedKinds(kube: Kube, log: (line: string) => void): Promise<Kind[]> {
+  if (!(await isServed(kube, resources.appBindings)))
+    throw new Error(
+      `the API server has no ${resources.appBindings.plural}: install the CRDs before the operator starts`,
+    )
+  const installed: Kind[] = []
+  for (const kind of allKinds) {
+    const own = resourcesOf(kind)
+    const served = await Promise.all(
+      [own.databases, own.opsRequests, own.versions].map((one) => isServed(kube, one)),
+    )
+    if (served.every(Boolean)) installed.push(kind)
+    else log(`the CRDs of ${kind.kind} are not installed: it is not served`)
+  }
+  if (installed.length > 0) return installed
+  const plurals = allKinds.map(({ plural }) => plural).join(', ')
+  throw new Error(`the API server has none of ${plurals}: install the CRDs before the operator starts`)
+}
+
+async function isServed(kube: Kube, resource: Resource): Promise<boolean> {
+  try {
+    await kube.list(Unscoped, resource)
+    return true
+  } catch (error) {
+    if (error instanceof KubeError && error.status === 404) return false
+    throw error
   }
 }
 

@@ -1,11 +1,12 @@
 import { type ConditionChange, isTrue, withCondition } from './conditions.ts'
 import { conditionOf, setConditions } from './database-status.ts'
 import { parseDuration } from './duration.ts'
+import { opsKind } from './kind.ts'
 import { KubeError } from './kube.ts'
 import { replaced, selectOps } from './ops-selection.ts'
 import { stepsOf } from './ops-steps.ts'
 import { ComeBack } from './pace.ts'
-import { Postgres, PostgresOpsRequest, resources } from './resources.ts'
+import { Database, OpsRequest } from './resources.ts'
 import type { Switches } from './switches.ts'
 import { keyOf, type World } from './world.ts'
 
@@ -26,7 +27,7 @@ export interface OpsProgress {
 /** Carries the OpsRequests of one database one stretch further. */
 export async function advanceOpsRequests(
   world: World,
-  db: Postgres,
+  db: Database,
   switches: Switches,
 ): Promise<OpsProgress> {
   let requests = await listRequests(world, db)
@@ -52,47 +53,51 @@ export async function advanceOpsRequests(
   }
 }
 
-async function listRequests(world: World, db: Postgres): Promise<PostgresOpsRequest[]> {
+async function listRequests(world: World, db: Database): Promise<OpsRequest[]> {
   const { namespace, name } = db.metadata
-  const { items } = await world.kube.list(PostgresOpsRequest, resources.postgresOpsRequests, { namespace })
+  const { items } = await world.kube.list(OpsRequest, world.own.opsRequests, { namespace })
   return items.filter(
     ({ spec, metadata }) => spec.databaseRef.name === name && metadata.deletionTimestamp === undefined,
   )
 }
 
-async function skip(world: World, request: PostgresOpsRequest, why: string): Promise<void> {
+async function skip(world: World, request: OpsRequest, why: string): Promise<void> {
   await writeStatus(world, request, 'Skipped', [
     { type: 'Skipped', status: 'True', reason: 'Skipped', message: `The ops request is skipped: ${why}` },
   ])
 }
 
-async function start(world: World, db: Postgres, request: PostgresOpsRequest): Promise<PostgresOpsRequest> {
+async function start(world: World, db: Database, request: OpsRequest): Promise<OpsRequest> {
   const { type } = request.spec
   const started = await writeStatus(world, request, 'Progressing', [
     {
       type: 'Running',
       status: 'True',
       reason: 'Running',
-      message: `Postgres ops-request ${type} is in progress`,
+      message: `${world.kind.kind} ops-request ${type} is in progress`,
     },
   ])
-  await world.opsEvents.normal(subjectOfRequest(request), 'PauseDatabase', `Pausing Postgres ${keyOf(db)}`)
+  await world.opsEvents.normal(
+    subjectOfRequest(world, request),
+    'PauseDatabase',
+    `Pausing ${world.kind.kind} ${keyOf(db)}`,
+  )
   return started
 }
 
 async function advance(
   world: World,
-  found: Postgres,
-  request: PostgresOpsRequest,
+  found: Database,
+  request: OpsRequest,
   switches: Switches,
 ): Promise<OpsProgress> {
   const { type } = request.spec
   if (!isTrue(found.status.conditions, 'Paused')) {
-    await setConditions(world, found, conditionOf.paused(found, request.metadata.name))
+    await setConditions(world, found, conditionOf.paused(world.kind, found, request.metadata.name))
     await world.opsEvents.normal(
-      subjectOfRequest(request),
+      subjectOfRequest(world, request),
       'PauseDatabase',
-      `Successfully paused Postgres ${keyOf(found)}`,
+      `Successfully paused ${world.kind.kind} ${keyOf(found)}`,
     )
   }
   try {
@@ -109,7 +114,7 @@ async function advance(
 }
 
 /** Each step once: a step whose condition is there was taken, by this process or an earlier one. */
-async function takeSteps(world: World, begun: PostgresOpsRequest, switches: Switches): Promise<OpsProgress> {
+async function takeSteps(world: World, begun: OpsRequest, switches: Switches): Promise<OpsProgress> {
   let request = begun
   const place = { namespace: request.metadata.namespace, name: request.spec.databaseRef.name }
   for (const step of stepsOf(request)) {
@@ -119,32 +124,32 @@ async function takeSteps(world: World, begun: PostgresOpsRequest, switches: Swit
       `${request.metadata.name} ${step.condition}`,
       switches.slow,
     )
-    const db = await world.kube.get(Postgres, resources.postgreses, place)
+    const db = await world.kube.get(Database, world.own.databases, place)
     if (!db) return { moved: true, pausing: true, again: 0 }
     await step.take(world, db, request)
     request = await writeStatus(world, request, 'Progressing', [
       { type: step.condition, status: 'True', reason: step.condition, message: step.message },
     ])
-    await world.opsEvents.normal(subjectOfRequest(request), step.condition, step.message)
+    await world.opsEvents.normal(subjectOfRequest(world, request), step.condition, step.message)
   }
-  const message = `Successfully completed the ${request.spec.type} of Postgres ${place.namespace}/${place.name}`
+  const message = `Successfully completed the ${request.spec.type} of ${world.kind.kind} ${place.namespace}/${place.name}`
   await writeStatus(world, request, 'Successful', [
     { type: 'Successful', status: 'True', reason: 'Successful', message },
   ])
-  await world.opsEvents.normal(subjectOfRequest(request), 'Successful', message)
+  await world.opsEvents.normal(subjectOfRequest(world, request), 'Successful', message)
   return { moved: true, pausing: false, again: 0 }
 }
 
-async function fail(world: World, request: PostgresOpsRequest, message: string): Promise<OpsProgress> {
+async function fail(world: World, request: OpsRequest, message: string): Promise<OpsProgress> {
   await writeStatus(world, request, 'Failed', [
     { type: 'Failed', status: 'True', reason: `${request.spec.type}Failed`, message },
   ])
-  await world.opsEvents.warning(subjectOfRequest(request), 'Failed', message)
+  await world.opsEvents.warning(subjectOfRequest(world, request), 'Failed', message)
   return { moved: true, pausing: false, again: 0 }
 }
 
 /** The timeout is per step: counted from the last condition that came. Throws when it is over. */
-function assertInTime({ spec, status }: PostgresOpsRequest): void {
+function assertInTime({ spec, status }: OpsRequest): void {
   if (spec.timeout === undefined) return
   const limit = parseDuration(spec.timeout)
   const times = status.conditions.map((condition) => Date.parse(condition.lastTransitionTime))
@@ -155,10 +160,10 @@ function assertInTime({ spec, status }: PostgresOpsRequest): void {
 /** Writes phase and conditions; answers the request as it is then. */
 function writeStatus(
   world: World,
-  request: PostgresOpsRequest,
+  request: OpsRequest,
   phase: string,
   changes: readonly ConditionChange[],
-): Promise<PostgresOpsRequest> {
+): Promise<OpsRequest> {
   const { generation } = request.metadata
   const now = new Date()
   const conditions = changes.reduce(
@@ -166,14 +171,14 @@ function writeStatus(
     request.status.conditions,
   )
   return world.kube.patch(
-    PostgresOpsRequest,
-    resources.postgresOpsRequests,
+    OpsRequest,
+    world.own.opsRequests,
     request.metadata,
     { status: { phase, observedGeneration: generation, conditions } },
     'status',
   )
 }
 
-function subjectOfRequest(request: PostgresOpsRequest) {
-  return { apiVersion: 'ops.kubedb.com/v1alpha1', kind: 'PostgresOpsRequest', metadata: request.metadata }
+function subjectOfRequest(world: World, request: OpsRequest) {
+  return { apiVersion: 'ops.kubedb.com/v1alpha1', kind: opsKind(world.kind), metadata: request.metadata }
 }

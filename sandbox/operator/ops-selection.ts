@@ -1,12 +1,12 @@
 import { compareOrder } from './order.ts'
-import type { PostgresOpsRequest } from './resources.ts'
+import type { OpsRequest } from './resources.ts'
 
 /** What to do about the OpsRequests of one database; decided without looking at anything else. */
 export type OpsDecision =
   /** Carry on with the one that is Progressing. */
-  | { do: 'advance'; request: PostgresOpsRequest }
+  | { do: 'advance'; request: OpsRequest }
   /** Begin with this one. */
-  | { do: 'start'; request: PostgresOpsRequest }
+  | { do: 'start'; request: OpsRequest }
   /** Some wait: for the database to be Ready, or to be resumed. */
   | { do: 'wait' }
   | { do: 'nothing' }
@@ -14,7 +14,7 @@ export type OpsDecision =
 const unstarted = new Set(['', 'Pending'])
 
 /** Oldest first. Creation times have whole seconds: within one, the name decides. */
-export function inOrder(requests: readonly PostgresOpsRequest[]): PostgresOpsRequest[] {
+export function inOrder(requests: readonly OpsRequest[]): OpsRequest[] {
   return requests.toSorted(
     (left, right) =>
       compareOrder(left.metadata.creationTimestamp ?? '', right.metadata.creationTimestamp ?? '') ||
@@ -23,7 +23,7 @@ export function inOrder(requests: readonly PostgresOpsRequest[]): PostgresOpsReq
 }
 
 /** Requests that never started and that a newer one of the same type replaces. */
-export function replaced(requests: readonly PostgresOpsRequest[]): PostgresOpsRequest[] {
+export function replaced(requests: readonly OpsRequest[]): OpsRequest[] {
   const waiting = inOrder(requests.filter(({ status }) => unstarted.has(status.phase)))
   return waiting.filter((request, index) =>
     waiting.slice(index + 1).some(({ spec }) => spec.type === request.spec.type),
@@ -35,7 +35,7 @@ export function replaced(requests: readonly PostgresOpsRequest[]): PostgresOpsRe
  * later request may overtake one that waits. A halted database takes none.
  */
 export function selectOps(
-  requests: readonly PostgresOpsRequest[],
+  requests: readonly OpsRequest[],
   database: { phase: string; halted: boolean },
 ): OpsDecision {
   const progressing = requests.find(({ status }) => status.phase === 'Progressing')

@@ -1,16 +1,22 @@
+import * as v from 'valibot'
+import { equal } from '../../shared/json.ts'
+import type { Block, Path } from './kind.ts'
 import * as objects from './offshoot-objects.ts'
 import * as offshoots from './offshoots.ts'
 import { rotatedPassword } from './passwords.ts'
 import {
+  Database,
   Named,
-  Postgres,
-  type PostgresOpsRequest,
-  PostgresVersion,
+  type OpsRequest,
+  PodResources,
+  Quantity,
+  Reconfiguration,
   type Resources,
   resources,
   Secret,
+  Version,
 } from './resources.ts'
-import { mergeSettings } from './settings-text.ts'
+import { partAt, patchAt } from './spec-path.ts'
 import * as workload from './workload.ts'
 import { keyOf, type World } from './world.ts'
 
@@ -20,7 +26,7 @@ export interface Step {
   readonly condition: string
   readonly message: string
   /** @param db as it is now. Throws what went wrong; the message becomes the failure of the request. */
-  take(world: World, db: Postgres, request: PostgresOpsRequest): Promise<void>
+  take(world: World, db: Database, request: OpsRequest): Promise<void>
 }
 
 type Take = Step['take']
@@ -32,7 +38,7 @@ const petSetsUpdated = 'Successfully updated petsets resources'
 const restarted = 'Successfully restarted all the nodes'
 
 /** The steps of a request, in order. */
-export function stepsOf(request: PostgresOpsRequest): Step[] {
+export function stepsOf(request: OpsRequest): Step[] {
   switch (request.spec.type) {
     case 'UpdateVersion':
       return [
@@ -75,24 +81,20 @@ const refuse: Take = async (_world, _db, request) => {
   throw new Error(`the sandbox's operator does not perform ${request.spec.type}`)
 }
 
-async function passwordOf(world: World, db: Postgres): Promise<string> {
-  return workload.credentialsIn(await secretOf(world, db, offshoots.authSecretName(db))).password
-}
-
-async function secretOf(world: World, db: Postgres, name: string): Promise<Secret> {
+async function secretOf(world: World, db: Database, name: string): Promise<Secret> {
   const secret = await world.kube.get(Secret, resources.secrets, { namespace: db.metadata.namespace, name })
   if (!secret) throw new Error(`referenced secret ${db.metadata.namespace}/${name} not found`)
   return secret
 }
 
-async function versionOf(world: World, name: string): Promise<PostgresVersion> {
-  const version = await world.kube.get(PostgresVersion, resources.postgresVersions, { name })
-  if (!version) throw new Error(`failed to get PostgresVersion: ${name}: it is not found`)
+async function versionOf(world: World, name: string): Promise<Version> {
+  const version = await world.kube.get(Version, world.own.versions, { name })
+  if (!version) throw new Error(`failed to get ${world.kind.kind}Version: ${name}: it is not found`)
   return version
 }
 
-function patchSpec(world: World, db: Postgres, spec: object): Promise<Postgres> {
-  return world.kube.patch(Postgres, resources.postgreses, db.metadata, { spec })
+function patchSpec(world: World, db: Database, spec: object): Promise<Database> {
+  return world.kube.patch(Database, world.own.databases, db.metadata, { spec })
 }
 
 /** Pods go and come back, made of the spec as it is now, and the server with them. */
@@ -100,17 +102,22 @@ const restart: Take = async (world, db) => {
   await world.servers.stop(keyOf(db))
   await workload.deletePods(world, db)
   await replacePodObjects(world, db)
-  await workload.ensureServer(world, db, await passwordOf(world, db))
-  await workload.setPodsReady(world, db, true)
+  await workload.ensureServer(world, db, await workload.credentialsOf(world, db))
+  await podsReady(world, db)
 }
 
 const replacePods: Take = async (world, db) => {
   await workload.deletePods(world, db)
   await replacePodObjects(world, db)
-  await workload.setPodsReady(world, db, true)
+  await podsReady(world, db)
 }
 
-async function replacePodObjects(world: World, db: Postgres): Promise<void> {
+/** They are, where there is a server for them to be. */
+async function podsReady(world: World, db: Database): Promise<void> {
+  await workload.setPodsReady(world, db, (await world.engine.available()) === true)
+}
+
+async function replacePodObjects(world: World, db: Database): Promise<void> {
   await workload.ensurePods(world, db, await versionOf(world, db.spec.version), noWait)
 }
 
@@ -125,83 +132,138 @@ const publish: Take = async (world, db) => {
 }
 
 const scaleHorizontally: Take = async (world, db, request) => {
-  const { replicas, standbyMode, streamingMode, readReplicas } = request.spec.horizontalScaling ?? {}
-  if (readReplicas !== undefined || replicas === undefined)
-    throw new Error("the sandbox's operator scales spec.horizontalScaling.replicas only, no readReplicas")
-  const modes = {
-    ...(standbyMode === undefined ? {} : { standbyMode }),
-    ...(streamingMode === undefined ? {} : { streamingMode }),
+  const { scaled, restartsWhenScaled } = world.kind.ops
+  const larger = await patchSpec(world, db, scaled(db, request.spec.horizontalScaling ?? {}))
+  await workload.ensureServices(world, larger, noWait)
+  await publish(world, larger, request)
+  if (restartsWhenScaled) {
+    await world.servers.stop(keyOf(db))
+    await workload.ensureServer(world, larger, await workload.credentialsOf(world, larger))
   }
-  const scaled = await patchSpec(world, db, { replicas, ...modes })
-  await workload.ensureServices(world, scaled, noWait)
-  await replacePodObjects(world, scaled)
-  await workload.setPodsReady(world, scaled, true)
+  await replacePodObjects(world, larger)
+  await podsReady(world, larger)
 }
 
 const scaleVertically: Take = async (world, db, request) => {
-  const { postgres, coordinator } = request.spec.verticalScaling ?? {}
-  const wishes = new Map<string, Resources>()
-  if (postgres?.resources) wishes.set('postgres', postgres.resources)
-  if (coordinator?.resources) wishes.set('pg-coordinator', coordinator.resources)
-  const known = db.spec.podTemplate?.spec?.containers ?? []
-  const missing = [...wishes.keys()].filter((name) => !known.some((container) => container.name === name))
-  const containers = [...known, ...missing.map((name) => ({ name }))].map((container) => {
-    const wanted = wishes.get(container.name)
-    return wanted === undefined ? container : { ...container, resources: wanted }
+  const known = world.kind.ops.vertical(db)
+  const wishes = Object.entries(request.spec.verticalScaling ?? {}).flatMap(([key, value]) => {
+    const target = known[key]
+    const wanted = v.safeParse(PodResources, value)
+    if (!target || !wanted.success || !wanted.output.resources) return []
+    return [{ ...target, resources: wanted.output.resources }]
   })
-  await patchSpec(world, db, { podTemplate: { spec: { containers } } })
+  for (const path of distinct(wishes.map(({ path }) => path))) {
+    const wanted = new Map(
+      wishes.filter((wish) => equal(wish.path, path)).map((wish) => [wish.container, wish.resources]),
+    )
+    const containers = withResources(partAt(db.spec, path).podTemplate?.spec?.containers ?? [], wanted)
+    await patchSpec(world, db, patchAt(path, { podTemplate: { spec: { containers } } }))
+  }
+}
+
+function distinct(paths: readonly Path[]): Path[] {
+  return paths.filter((path, index) => paths.findIndex((other) => equal(other, path)) === index)
+}
+
+function withResources(known: readonly { name: string }[], wanted: ReadonlyMap<string, Resources>) {
+  const missing = [...wanted.keys()].filter((name) => !known.some((container) => container.name === name))
+  return [...known, ...missing.map((name) => ({ name }))].map((container) => {
+    const wish = wanted.get(container.name)
+    return wish === undefined ? container : { ...container, resources: wish }
+  })
 }
 
 const expandVolumes: Take = async (world, db, request) => {
-  const size = request.spec.volumeExpansion?.postgres
-  if (size === undefined) throw new Error("the sandbox's operator expands spec.volumeExpansion.postgres only")
-  const requests = { storage: size }
-  const { namespace } = db.metadata
-  for (let ordinal = 0; ordinal < offshoots.replicasOf(db); ordinal++) {
-    const place = { namespace, name: offshoots.claimName(db, ordinal) }
-    await world.kube.patch(Named, resources.claims, place, { spec: { resources: { requests } } })
-    const status = { capacity: requests }
-    await world.kube.patch(Named, resources.claims, place, { status }, 'status')
+  const { mode, ...sizes } = request.spec.volumeExpansion ?? {}
+  const known = world.kind.ops.volumes(db)
+  for (const [key, value] of Object.entries(sizes)) {
+    const path = known[key]
+    if (path === undefined)
+      throw new Error(
+        `the sandbox's operator expands spec.volumeExpansion.${Object.keys(known).join(', ')} only`,
+      )
+    const requests = { storage: v.parse(Quantity, value) }
+    for (const name of claimsAt(world, db, path)) {
+      const place = { namespace: db.metadata.namespace, name }
+      await world.kube.patch(Named, resources.claims, place, { spec: { resources: { requests } } })
+      const status = { capacity: requests }
+      await world.kube.patch(Named, resources.claims, place, { status }, 'status')
+    }
+    await patchSpec(world, db, patchAt(path, { storage: { resources: { requests } } }))
   }
-  await patchSpec(world, db, { storage: { resources: { requests } } })
+}
+
+/** Claims of the pods that a section of the spec is about. */
+function claimsAt(world: World, db: Database, path: Path): string[] {
+  return offshoots
+    .podsOf(world.kind, db)
+    .filter(({ component }) => equal(component.path, path))
+    .map(({ component, name }) => offshoots.claimName(db, component, name))
+    .filter((name) => name !== undefined)
+}
+
+const reconfigure: Take = async (world, db, request) => {
+  const block: Block = request.spec.configuration ?? {}
+  for (const [key, path] of Object.entries(world.kind.ops.configured(db, block))) {
+    const wish = v.parse(v.optional(Reconfiguration), key === '' ? block : block[key])
+    if (wish) await reconfigurePart(world, db, path, wish)
+  }
 }
 
 /** The server first, the spec after it: settings that the server refuses never reach the spec. */
-const reconfigure: Take = async (world, db, request) => {
-  const wish = request.spec.configuration
-  if (!wish || wish.tuning !== undefined)
-    throw new Error("the sandbox's operator has no tuning: use applyConfig or configSecret")
-  const kept = wish.removeCustomConfig || wish.configSecret ? '' : objects.inlineConfig(db.spec)
-  const inline = mergeSettings(kept, wish.applyConfig?.['user.conf'] ?? '')
-  const removed = wish.removeCustomConfig ? undefined : db.spec.configuration?.secretName
+async function reconfigurePart(world: World, db: Database, path: Path, wish: Reconfiguration): Promise<void> {
+  const { takes, merge } = world.kind.config
+  const { configuration } = partAt(db.spec, path)
+  const old = configuration?.inline ?? {}
+  const kept = wish.removeCustomConfig || wish.configSecret ? {} : old
+  const applied = wish.applyConfig ?? {}
+  const strange = Object.keys(applied).find((file) => !takes(file))
+  if (strange !== undefined) throw new Error(`the sandbox's operator applies no settings from ${strange}`)
+  const inline = Object.fromEntries(
+    Object.entries({ ...kept, ...applied })
+      .map(([file]) => [file, merge(kept[file] ?? '', applied[file] ?? '')] as const)
+      .filter(([, text]) => text !== ''),
+  )
+  const removed = wish.removeCustomConfig ? undefined : configuration?.secretName
   const secretName = wish.configSecret?.name ?? removed
-  const base = secretName ? await secretOf(world, db, secretName) : undefined
-  const config = mergeSettings(base?.data?.['user.conf'] ?? '', inline)
-  await applyConfig(world, db, config, wish.restart)
-  await patchSpec(world, db, {
-    configSecret: null,
-    configuration: {
-      secretName: secretName ?? null,
-      inline: inline === '' ? null : { 'user.conf': inline },
-    },
-  })
+  if (secretName) await secretOf(world, db, secretName)
+  const [first] = world.kind.components(db)
+  // One server stands for all pods: the settings of the first set of them are its own.
+  if (equal(first?.path, path))
+    await applyConfig(world, db, await workload.configText(world, db, secretName, inline), wish.restart)
+  const gone = Object.keys(old).filter((file) => !(file in inline))
+  await patchSpec(
+    world,
+    db,
+    patchAt(path, {
+      configSecret: null,
+      configuration: {
+        secretName: secretName ?? null,
+        inline:
+          Object.keys(inline).length === 0
+            ? null
+            : { ...Object.fromEntries(gone.map((file) => [file, null])), ...inline },
+      },
+    }),
+  )
 }
 
 async function applyConfig(
   world: World,
-  db: Postgres,
+  db: Database,
   config: string,
   restartWish: 'auto' | 'true' | 'false',
 ): Promise<void> {
+  if ((await world.engine.available()) !== true) return
   const server = world.servers.running(keyOf(db))
   const outcome = server ? await server.reload(config) : 'restart'
   if (restartWish === 'false' || (restartWish === 'auto' && outcome === 'applied')) return
-  const password = await passwordOf(world, db)
+  const credentials = await workload.credentialsOf(world, db)
   await world.servers.stop(keyOf(db))
   try {
-    await world.servers.ensure(await workload.instanceOf(world, db, password, config))
+    await world.servers.ensure(await workload.instanceOf(world, db, credentials, config))
   } catch (error) {
-    await workload.ensureServer(world, db, password)
+    await workload.ensureServer(world, db, credentials)
     throw error
   }
 }
@@ -211,29 +273,47 @@ async function applyConfig(
  * crash can leave a server whose password nobody knows.
  */
 const rotate: Take = async (world, db, request) => {
+  const { auth } = world.kind
   const server = world.servers.running(keyOf(db))
-  if (!server) throw new Error('the server does not run, so its password cannot be changed')
+  if (!server && (await world.engine.available()) === true)
+    throw new Error('the server does not run, so its password cannot be changed')
   const { namespace } = db.metadata
   const current = await secretOf(world, db, offshoots.authSecretName(db))
   const rotatedBy = { 'secret-already-updated': request.metadata.uid }
   if (current.metadata.annotations['secret-already-updated'] === request.metadata.uid) return
-  const { username, password } = workload.credentialsIn(current)
+  const old = auth.read(current.data ?? {})
   const reference = request.spec.authentication?.secretRef?.name
   const target = reference ? await secretOf(world, db, reference) : current
   const place = { namespace, name: target.metadata.name }
-  let next = workload.credentialsIn(target).password
+  let next = auth.read(target.data ?? {})
   if (!reference) {
-    next = current.data?.['password.next'] ?? rotatedPassword()
+    const waiting = entriesWith(current.data ?? {}, '.next')
+    next = Object.keys(waiting).length > 0 ? auth.read(waiting) : { ...old, password: rotatedPassword() }
     await world.kube.patch(Named, resources.secrets, place, {
-      stringData: { 'username.next': username, 'password.next': next },
+      stringData: suffixed(auth.write(next, current.data ?? {}), '.next'),
     })
   }
-  await server.setPassword(next)
+  // Another user is made by the restart that follows.
+  if (next.username === old.username) await server?.setPassword(next.password)
   const activeFrom = objects.seconds(new Date())
+  const written = auth.write(next, target.data ?? {})
   await world.kube.patch(Named, resources.secrets, place, {
     metadata: { annotations: { ...rotatedBy, 'kubedb.com/auth-active-from': activeFrom } },
-    data: { 'username.next': null, 'password.next': null },
-    stringData: { password: next, 'username.prev': username, 'password.prev': password },
+    data: Object.fromEntries(Object.keys(written).map((key) => [`${key}.next`, null])),
+    stringData: { ...written, ...suffixed(auth.write(old, current.data ?? {}), '.prev') },
   })
   await patchSpec(world, db, { authSecret: { name: place.name, activeFrom } })
+}
+
+/** The entries whose keys have a suffix, without it. */
+function entriesWith(data: Readonly<Record<string, string>>, suffix: string): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(data)
+      .filter(([key]) => key.endsWith(suffix))
+      .map(([key, value]) => [key.slice(0, -suffix.length), value]),
+  )
+}
+
+function suffixed(data: Readonly<Record<string, string>>, suffix: string): Record<string, string> {
+  return Object.fromEntries(Object.entries(data).map(([key, value]) => [`${key}${suffix}`, value]))
 }

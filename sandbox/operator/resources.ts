@@ -1,11 +1,11 @@
 import * as v from 'valibot'
 import type { Resource } from './kube.ts'
 
-/** The resources the operator reads and writes, and the parts of them that it looks at. */
+/**
+ * The resources the operator reads and writes, and the parts of them that it looks at; those of a kind of database are
+ * named by it.
+ */
 export const resources = {
-  postgreses: { api: 'apis/kubedb.com/v1', plural: 'postgreses' },
-  postgresOpsRequests: { api: 'apis/ops.kubedb.com/v1alpha1', plural: 'postgresopsrequests' },
-  postgresVersions: { api: 'apis/catalog.kubedb.com/v1alpha1', plural: 'postgresversions' },
   appBindings: { api: 'apis/appcatalog.appscode.com/v1alpha1', plural: 'appbindings' },
   services: { api: 'api/v1', plural: 'services' },
   secrets: { api: 'api/v1', plural: 'secrets' },
@@ -51,6 +51,11 @@ const NamespacedMetadata = v.looseObject({ ...metadata, namespace: v.string() })
 
 /** Anything in a namespace of which only the metadata matters. */
 export const Named = v.looseObject({ metadata: NamespacedMetadata })
+/** A pod, as far as its status has to name its containers. */
+export const Pod = v.looseObject({
+  metadata: NamespacedMetadata,
+  spec: v.looseObject({ containers: v.array(v.looseObject({ name: v.string() })) }),
+})
 /** Anything at all of which only the metadata matters. */
 export const Unscoped = v.looseObject({ metadata: Metadata })
 
@@ -118,24 +123,36 @@ const ServiceTemplate = v.looseObject({
   ),
 })
 
-const configuration = v.looseObject({
+export const Configuration = v.looseObject({
   secretName: v.exactOptional(v.string()),
   inline: v.exactOptional(words),
 })
 
 export const DeletionPolicy = v.picklist(['Halt', 'Delete', 'WipeOut', 'DoNotTerminate'])
 
-const PostgresSpec = v.looseObject({
-  version: v.optional(v.string(), ''),
+/** What a spec says about one set of pods: the whole spec, or one of its sections. */
+const part = {
   replicas: v.exactOptional(v.number()),
-  storageType: v.exactOptional(v.string()),
   storage: v.exactOptional(Storage),
   podTemplate: v.exactOptional(PodTemplate),
-  standbyMode: v.exactOptional(v.string()),
-  streamingMode: v.exactOptional(v.string()),
-  sslMode: v.exactOptional(v.string()),
-  clientAuthMode: v.exactOptional(v.string()),
-  tls: v.exactOptional(v.looseObject({})),
+  configSecret: v.exactOptional(v.looseObject({ name: v.exactOptional(v.string()) })),
+  configuration: v.exactOptional(Configuration),
+}
+export const Part = v.looseObject(part)
+export type Part = v.InferOutput<typeof Part>
+
+const Certificate = v.looseObject({ alias: v.string(), secretName: v.exactOptional(v.string()) })
+const tls = {
+  issuerRef: v.exactOptional(v.looseObject({ name: v.optional(v.string(), '') })),
+  certificates: v.exactOptional(v.array(Certificate)),
+}
+
+/** What the specs of all kinds have in common; a kind reads the rest of its own. */
+export const Spec = v.looseObject({
+  ...part,
+  version: v.optional(v.string(), ''),
+  storageType: v.exactOptional(v.string()),
+  tls: v.exactOptional(v.looseObject(tls)),
   authSecret: v.exactOptional(
     v.looseObject({
       name: v.exactOptional(v.string()),
@@ -144,8 +161,6 @@ const PostgresSpec = v.looseObject({
       activeFrom: v.exactOptional(v.string()),
     }),
   ),
-  configSecret: v.exactOptional(v.looseObject({ name: v.exactOptional(v.string()) })),
-  configuration: v.exactOptional(configuration),
   deletionPolicy: v.exactOptional(DeletionPolicy),
   halted: v.exactOptional(v.boolean()),
   healthChecker: v.exactOptional(
@@ -155,11 +170,6 @@ const PostgresSpec = v.looseObject({
       failureThreshold: v.exactOptional(v.number()),
     }),
   ),
-  leaderElection: v.exactOptional(
-    v.looseObject({ electionTick: v.exactOptional(v.number()), heartbeatTick: v.exactOptional(v.number()) }),
-  ),
-  arbiter: v.exactOptional(v.looseObject({ resources: v.exactOptional(Resources) })),
-  readReplicas: v.exactOptional(v.array(v.looseObject({ name: v.exactOptional(v.string()) }))),
   serviceTemplates: v.exactOptional(v.array(ServiceTemplate)),
   init: v.exactOptional(v.looseObject({ initialized: v.exactOptional(v.boolean()) })),
   monitor: v.exactOptional(
@@ -171,11 +181,12 @@ const PostgresSpec = v.looseObject({
     }),
   ),
 })
-export type PostgresSpec = v.InferOutput<typeof PostgresSpec>
+export type Spec = v.InferOutput<typeof Spec>
 
-export const Postgres = v.looseObject({
+/** A database of any kind. */
+export const Database = v.looseObject({
   metadata: NamespacedMetadata,
-  spec: PostgresSpec,
+  spec: Spec,
   status: v.optional(
     v.looseObject({
       phase: v.optional(v.string(), ''),
@@ -185,13 +196,28 @@ export const Postgres = v.looseObject({
     {},
   ),
 })
-export type Postgres = v.InferOutput<typeof Postgres>
+export type Database = v.InferOutput<typeof Database>
 
 /** A quantity may be written as a number in YAML. */
-const Quantity = v.union([v.string(), v.number()])
-const PodResources = v.looseObject({ resources: v.exactOptional(Resources) })
+export const Quantity = v.union([v.string(), v.number()])
 
-export const PostgresOpsRequest = v.looseObject({
+/** One part of `verticalScaling`. */
+export const PodResources = v.looseObject({ resources: v.exactOptional(Resources) })
+
+/** `configuration` of an OpsRequest, or its section for one part of the database. */
+export const Reconfiguration = v.looseObject({
+  configSecret: v.exactOptional(v.looseObject({ name: v.string() })),
+  applyConfig: v.exactOptional(words),
+  removeCustomConfig: v.exactOptional(v.boolean()),
+  restart: v.optional(v.picklist(['auto', 'true', 'false']), 'auto'),
+})
+export type Reconfiguration = v.InferOutput<typeof Reconfiguration>
+
+/** `migration` of an OpsRequest, or its section for one part of the database. */
+export const Migration = v.looseObject({ storageClassName: v.exactOptional(v.string()) })
+
+/** An OpsRequest for any kind. Blocks whose keys differ by kind are open here. */
+export const OpsRequest = v.looseObject({
   metadata: NamespacedMetadata,
   spec: v.looseObject({
     type: v.string(),
@@ -199,44 +225,21 @@ export const PostgresOpsRequest = v.looseObject({
     timeout: v.exactOptional(v.string()),
     apply: v.optional(v.string(), 'IfReady'),
     updateVersion: v.exactOptional(v.looseObject({ targetVersion: v.optional(v.string(), '') })),
-    horizontalScaling: v.exactOptional(
+    horizontalScaling: v.exactOptional(v.looseObject({})),
+    verticalScaling: v.exactOptional(v.looseObject({ mode: v.exactOptional(v.string()) })),
+    volumeExpansion: v.exactOptional(v.looseObject({ mode: v.exactOptional(v.string()) })),
+    configuration: v.exactOptional(v.looseObject({})),
+    tls: v.exactOptional(
       v.looseObject({
-        replicas: v.exactOptional(v.number()),
-        standbyMode: v.exactOptional(v.string()),
-        streamingMode: v.exactOptional(v.string()),
-        readReplicas: v.exactOptional(v.array(v.looseObject({ replicas: v.exactOptional(v.number()) }))),
+        ...tls,
+        rotateCertificates: v.optional(v.boolean(), false),
+        remove: v.optional(v.boolean(), false),
       }),
     ),
-    verticalScaling: v.exactOptional(
-      v.looseObject({
-        postgres: v.exactOptional(PodResources),
-        coordinator: v.exactOptional(PodResources),
-        arbiter: v.exactOptional(PodResources),
-        readReplicas: v.exactOptional(v.array(v.looseObject({ name: v.optional(v.string(), '') }))),
-        mode: v.exactOptional(v.string()),
-      }),
-    ),
-    volumeExpansion: v.exactOptional(
-      v.looseObject({
-        mode: v.exactOptional(v.string()),
-        postgres: v.exactOptional(Quantity),
-        arbiter: v.exactOptional(Quantity),
-      }),
-    ),
-    configuration: v.exactOptional(
-      v.looseObject({
-        configSecret: v.exactOptional(v.looseObject({ name: v.string() })),
-        applyConfig: v.exactOptional(words),
-        removeCustomConfig: v.exactOptional(v.boolean()),
-        restart: v.optional(v.picklist(['auto', 'true', 'false']), 'auto'),
-        tuning: v.exactOptional(v.looseObject({})),
-      }),
-    ),
-    tls: v.exactOptional(v.looseObject({})),
     authentication: v.exactOptional(
       v.looseObject({ secretRef: v.exactOptional(v.looseObject({ name: v.optional(v.string(), '') })) }),
     ),
-    migration: v.exactOptional(v.looseObject({ storageClassName: v.exactOptional(v.string()) })),
+    migration: v.exactOptional(v.looseObject({})),
   }),
   status: v.optional(
     v.looseObject({
@@ -246,26 +249,39 @@ export const PostgresOpsRequest = v.looseObject({
     {},
   ),
 })
-export type PostgresOpsRequest = v.InferOutput<typeof PostgresOpsRequest>
+export type OpsRequest = v.InferOutput<typeof OpsRequest>
 
-export const PostgresVersion = v.looseObject({
+const constraints = v.array(v.string())
+/** MySQL has two lists, of which KubeDB reads the one for groups whatever the topology. */
+const Constraints = v.union([
+  constraints,
+  v.pipe(
+    v.looseObject({ groupReplication: v.optional(constraints, []) }),
+    v.transform(({ groupReplication }) => groupReplication),
+  ),
+])
+
+/** A version in the catalog of any kind. */
+export const Version = v.looseObject({
   metadata: Metadata,
   spec: v.looseObject({
     version: v.string(),
     distribution: v.exactOptional(v.string()),
+    authPlugin: v.exactOptional(v.string()),
+    deprecated: v.exactOptional(v.boolean()),
     db: v.exactOptional(
       v.looseObject({ image: v.exactOptional(v.string()), baseOS: v.exactOptional(v.string()) }),
     ),
-    securityContext: v.exactOptional(v.looseObject({ runAsUser: v.exactOptional(v.number()) })),
+    router: v.exactOptional(v.looseObject({ image: v.exactOptional(v.string()) })),
+    securityContext: v.exactOptional(
+      v.looseObject({ runAsUser: v.exactOptional(v.number()), runAsGroup: v.exactOptional(v.number()) }),
+    ),
     updateConstraints: v.exactOptional(
-      v.looseObject({
-        allowlist: v.exactOptional(v.array(v.string())),
-        denylist: v.exactOptional(v.array(v.string())),
-      }),
+      v.looseObject({ allowlist: v.exactOptional(Constraints), denylist: v.exactOptional(Constraints) }),
     ),
   }),
 })
-export type PostgresVersion = v.InferOutput<typeof PostgresVersion>
+export type Version = v.InferOutput<typeof Version>
 
 const base64 = v.pipe(
   v.string(),

@@ -8,16 +8,18 @@ import * as v from 'valibot'
 import { equal } from '../../shared/json.ts'
 import { type AdmissionRequest, AdmissionReview, Refusal, statusOf } from './admission.ts'
 import { withoutCondition } from './conditions.ts'
+import { type Kind, resourcesOf, versionKind } from './kind.ts'
 import { type Kube, KubeError, type Resource } from './kube.ts'
 import { validateOpsRequest, validateOpsRequestChange } from './ops-validation.ts'
 import { phaseFromConditions } from './phase.ts'
-import { withDefaults } from './postgres-defaults.ts'
-import { validatePostgres, validatePostgresChange, validatePostgresDeletion } from './postgres-validation.ts'
-import { Postgres, PostgresOpsRequest, PostgresVersion, resources, Unscoped } from './resources.ts'
+import { Database, OpsRequest, resources, Unscoped, Version } from './resources.ts'
 import { readSwitches } from './switches.ts'
+import { validateChange } from './validation.ts'
 
 export interface WebhookOptions {
   readonly kube: Kube
+  /** The kinds to judge; at least one. */
+  readonly kinds: readonly Kind[]
   /** A certificate for 127.0.0.1 and its key, and the certificates that make it trusted; all PEM files. */
   readonly certificateFile: string
   readonly keyFile: string
@@ -28,20 +30,39 @@ export interface WebhookOptions {
 /** A JSON patch, or nothing to change. Refuses by throwing {@link Refusal}. */
 type Webhook = (kube: Kube, request: AdmissionRequest) => Promise<object[] | undefined>
 
-const webhooks: Readonly<Record<string, Webhook>> = {
-  '/mutate-kubedb-com-v1-postgres': defaultPostgres,
-  '/validate-kubedb-com-v1-postgres': admitPostgres,
-  '/validate-ops-kubedb-com-v1alpha1-postgresopsrequest': admitOpsRequest,
+/** What is served, by path. */
+function webhooksOf(kinds: readonly Kind[]): ReadonlyMap<string, Webhook> {
+  return new Map(
+    kinds.flatMap((kind) => {
+      const paths = pathsOf(kind)
+      return [
+        [paths.mutate, (kube, request) => setDefaults(kube, kind, request)],
+        [paths.validate, (kube, request) => admitDatabase(kube, kind, request)],
+        [paths.validateOps, (kube, request) => admitOpsRequest(kube, kind, request)],
+      ] satisfies [string, Webhook][]
+    }),
+  )
+}
+
+function pathsOf({ kind, apiVersion }: Kind) {
+  const singular = kind.toLowerCase()
+  const api = apiVersion.replace(/[./]/g, '-')
+  return {
+    mutate: `/mutate-${api}-${singular}`,
+    validate: `/validate-${api}-${singular}`,
+    validateOps: `/validate-ops-kubedb-com-v1alpha1-${singular}opsrequest`,
+  }
 }
 
 /** Serves the webhooks on a loopback port, registers them, and waits until the API server asks them. */
 export async function startWebhooks(options: WebhookOptions): Promise<{ stop(): Promise<void> }> {
-  const { kube, log } = options
+  const { kube, kinds, log } = options
+  const webhooks = webhooksOf(kinds)
   const [cert, key, ca] = await Promise.all(
     [options.certificateFile, options.keyFile, options.caFile].map((file) => readFile(file)),
   )
   const server = createServer({ cert, key }, (request, response) => {
-    answer(kube, request).then(
+    answer(kube, webhooks, request).then(
       (body) => response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
       (error: unknown) => refuseToAnswer(response, error, log),
     )
@@ -54,8 +75,8 @@ export async function startWebhooks(options: WebhookOptions): Promise<{ stop(): 
     server.closeAllConnections()
   }
   try {
-    await register(kube, `https://127.0.0.1:${port}`, (ca ?? Buffer.of()).toString('base64'))
-    await untilAsked(kube)
+    await register(kube, kinds, `https://127.0.0.1:${port}`, (ca ?? Buffer.of()).toString('base64'))
+    await untilAsked(kube, kinds)
     return { stop }
   } catch (error) {
     await stop()
@@ -70,8 +91,12 @@ function refuseToAnswer(response: ServerResponse, error: unknown, log: (line: st
   response.writeHead(500, { 'content-type': 'text/plain' }).end(message)
 }
 
-async function answer(kube: Kube, request: IncomingMessage): Promise<object> {
-  const webhook = webhooks[new URL(request.url ?? '/', 'https://localhost').pathname]
+async function answer(
+  kube: Kube,
+  webhooks: ReadonlyMap<string, Webhook>,
+  request: IncomingMessage,
+): Promise<object> {
+  const webhook = webhooks.get(new URL(request.url ?? '/', 'https://localhost').pathname)
   if (!webhook) throw new Error(`no webhook at ${request.url}`)
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(v.parse(v.instance(Buffer), chunk))
@@ -96,66 +121,72 @@ async function admit(kube: Kube, webhook: Webhook, request: AdmissionRequest): P
   }
 }
 
-async function findVersion(kube: Kube, name: string): Promise<PostgresVersion> {
-  const version = await kube.get(PostgresVersion, resources.postgresVersions, { name })
+async function findVersion(kube: Kube, kind: Kind, name: string): Promise<Version> {
+  const version = await kube.get(Version, resourcesOf(kind).versions, { name })
   if (version) return version
-  throw new Refusal(
-    `failed to get PostgresVersion: ${name}: PostgresVersion.catalog.kubedb.com "${name}" not found`,
-  )
+  const catalog = versionKind(kind)
+  throw new Refusal(`failed to get ${catalog}: ${name}: ${catalog}.catalog.kubedb.com "${name}" not found`)
 }
 
-async function defaultPostgres(kube: Kube, request: AdmissionRequest): Promise<object[] | undefined> {
-  const db = v.parse(Postgres, withPlace(request))
+async function setDefaults(kube: Kube, kind: Kind, request: AdmissionRequest): Promise<object[] | undefined> {
+  const db = v.parse(Database, withPlace(request))
   if (db.metadata.deletionTimestamp !== undefined) return undefined
   if (db.spec.version === '') throw new Refusal("'spec.version' is missing")
-  const spec = withDefaults(db, await findVersion(kube, db.spec.version))
+  const spec = kind.admission.defaults(db, await findVersion(kube, kind, db.spec.version))
   return equal(spec, db.spec) ? undefined : [{ op: 'replace', path: '/spec', value: spec }]
 }
 
-async function admitPostgres(kube: Kube, request: AdmissionRequest): Promise<undefined> {
+async function admitDatabase(kube: Kube, kind: Kind, request: AdmissionRequest): Promise<undefined> {
+  const { admission } = kind
   if (request.operation === 'DELETE') {
-    validatePostgresDeletion(v.parse(Postgres, request.oldObject))
+    const { metadata, spec } = v.parse(Database, request.oldObject)
+    if (spec.deletionPolicy === 'DoNotTerminate')
+      throw new Refusal(admission.deletionRefusal(metadata.namespace, metadata.name))
     return
   }
-  const db = v.parse(Postgres, withPlace(request))
+  const db = v.parse(Database, withPlace(request))
   if (db.metadata.deletionTimestamp !== undefined) return
+  let old: Database | undefined
   if (request.operation === 'CREATE') {
     const { refuse } = await readSwitches(kube, request.namespace)
     if (refuse !== undefined) throw new Refusal(refuse)
   } else {
-    validatePostgresChange(db, v.parse(Postgres, request.oldObject))
+    old = v.parse(Database, request.oldObject)
+    validateChange(db, old, admission.fixed)
   }
-  const name = db.spec.storage?.storageClassName
-  const storageClassExists =
-    name === undefined || (await kube.get(Unscoped, resources.storageClasses, { name })) !== undefined
-  validatePostgres(db, { version: await findVersion(kube, db.spec.version), storageClassExists })
+  const classes = new Set<string>()
+  for (const name of admission.storageClasses(db.spec))
+    if (await kube.get(Unscoped, resources.storageClasses, { name })) classes.add(name)
+  const version = await findVersion(kube, kind, db.spec.version)
+  await admission.validate(db, { kube, version, storageClassExists: (name) => classes.has(name) }, old)
 }
 
-async function admitOpsRequest(kube: Kube, request: AdmissionRequest): Promise<undefined> {
+async function admitOpsRequest(kube: Kube, kind: Kind, request: AdmissionRequest): Promise<undefined> {
   if (request.operation === 'DELETE') return
-  const ops = v.parse(PostgresOpsRequest, withPlace(request))
+  const ops = v.parse(OpsRequest, withPlace(request))
   if (request.operation === 'CREATE') {
-    await validateOpsRequest(kube, ops)
+    await validateOpsRequest(kube, kind, ops)
     return
   }
-  const old = v.parse(PostgresOpsRequest, request.oldObject)
+  const old = v.parse(OpsRequest, request.oldObject)
   validateOpsRequestChange(ops, old)
-  await validateOpsRequest(kube, ops)
-  if (isCompleted(ops) && !isCompleted(old)) await resumeDatabase(kube, ops)
+  await validateOpsRequest(kube, kind, ops)
+  if (isCompleted(ops) && !isCompleted(old)) await resumeDatabase(kube, kind, ops)
 }
 
-function isCompleted({ status }: PostgresOpsRequest): boolean {
+function isCompleted({ status }: OpsRequest): boolean {
   return status.phase === 'Successful' || status.phase === 'Failed'
 }
 
 /** It is KubeDB's webhook, not its operator, that takes the condition Paused off. */
-async function resumeDatabase(kube: Kube, ops: PostgresOpsRequest): Promise<void> {
+async function resumeDatabase(kube: Kube, kind: Kind, ops: OpsRequest): Promise<void> {
   const place = { namespace: ops.metadata.namespace, name: ops.spec.databaseRef.name }
-  const db = await kube.get(Postgres, resources.postgreses, place)
+  const { databases } = resourcesOf(kind)
+  const db = await kube.get(Database, databases, place)
   if (!db) return
   const conditions = withoutCondition(db.status.conditions, 'Paused')
   const status = { conditions, phase: phaseFromConditions(conditions) }
-  await kube.patch(Postgres, resources.postgreses, place, { status }, 'status')
+  await kube.patch(Database, databases, place, { status }, 'status')
 }
 
 /** An object of a POST has no namespace yet, and no name where one is to be generated. */
@@ -164,7 +195,7 @@ function withPlace({ object, namespace, name }: AdmissionRequest): unknown {
   return { ...rest, metadata: { name, namespace, ...metadata } }
 }
 
-async function register(kube: Kube, url: string, caBundle: string): Promise<void> {
+async function register(kube: Kube, kinds: readonly Kind[], url: string, caBundle: string): Promise<void> {
   const hook = (name: string, path: string, rule: object) => ({
     name,
     clientConfig: { url: `${url}${path}`, caBundle },
@@ -174,37 +205,42 @@ async function register(kube: Kube, url: string, caBundle: string): Promise<void
     matchPolicy: 'Equivalent',
     sideEffects: 'None',
   })
-  const postgreses = { apiGroups: ['kubedb.com'], apiVersions: ['v1'], resources: ['postgreses'] }
-  await put(kube, resources.mutatingWebhooks, 'MutatingWebhookConfiguration', 'mutators.kubedb.com', [
-    hook('postgreswebhook.mutators.kubedb.com', '/mutate-kubedb-com-v1-postgres', {
-      ...postgreses,
-      operations: ['CREATE', 'UPDATE'],
-    }),
-  ])
-  await put(kube, resources.validatingWebhooks, 'ValidatingWebhookConfiguration', 'validators.kubedb.com', [
-    hook('postgreswebhook.validators.kubedb.com', '/validate-kubedb-com-v1-postgres', {
-      ...postgreses,
-      operations: ['CREATE', 'UPDATE', 'DELETE'],
-    }),
-  ])
-  await put(
-    kube,
-    resources.validatingWebhooks,
-    'ValidatingWebhookConfiguration',
-    'validators.ops.kubedb.com',
-    [
-      hook(
-        'postgresopsrequestwebhook.validators.ops.kubedb.com',
-        '/validate-ops-kubedb-com-v1alpha1-postgresopsrequest',
-        {
-          apiGroups: ['ops.kubedb.com'],
-          apiVersions: ['*'],
-          resources: ['postgresopsrequests', 'postgresopsrequests/status'],
-          operations: ['CREATE', 'UPDATE', 'DELETE'],
-        },
-      ),
-    ],
+  const databases = ({ apiVersion, plural }: Kind, operations: string[]) => {
+    const [group, version] = apiVersion.split('/')
+    return { apiGroups: [group], apiVersions: [version], resources: [plural], operations }
+  }
+  const mutators = kinds.map((kind) =>
+    hook(mutatorName(kind), pathsOf(kind).mutate, databases(kind, ['CREATE', 'UPDATE'])),
   )
+  const validators = kinds.map((kind) =>
+    hook(
+      `${kind.kind.toLowerCase()}webhook.validators.kubedb.com`,
+      pathsOf(kind).validate,
+      databases(kind, ['CREATE', 'UPDATE', 'DELETE']),
+    ),
+  )
+  const opsValidators = kinds.map((kind) => {
+    const { plural } = resourcesOf(kind).opsRequests
+    return hook(
+      `${kind.kind.toLowerCase()}opsrequestwebhook.validators.ops.kubedb.com`,
+      pathsOf(kind).validateOps,
+      {
+        apiGroups: ['ops.kubedb.com'],
+        apiVersions: ['*'],
+        resources: [plural, `${plural}/status`],
+        operations: ['CREATE', 'UPDATE', 'DELETE'],
+      },
+    )
+  })
+  const { mutatingWebhooks, validatingWebhooks } = resources
+  const validating = 'ValidatingWebhookConfiguration'
+  await put(kube, mutatingWebhooks, 'MutatingWebhookConfiguration', 'mutators.kubedb.com', mutators)
+  await put(kube, validatingWebhooks, validating, 'validators.kubedb.com', validators)
+  await put(kube, validatingWebhooks, validating, 'validators.ops.kubedb.com', opsValidators)
+}
+
+function mutatorName({ kind }: Kind): string {
+  return `${kind.toLowerCase()}webhook.mutators.kubedb.com`
 }
 
 async function put(
@@ -226,22 +262,31 @@ async function put(
 
 const patience = 20_000
 
-/** A registration takes effect a moment after it was written: a probe that must be refused shows when. */
-async function untilAsked(kube: Kube): Promise<void> {
+/** A registration takes effect a moment after it was written: probes that must be refused show when. */
+async function untilAsked(kube: Kube, kinds: readonly Kind[]): Promise<void> {
+  const until = Date.now() + patience
+  for (const kind of kinds)
+    while (!(await isAsked(kube, kind))) {
+      if (Date.now() > until)
+        throw new Error('the API server does not ask the admission webhooks: see its log')
+      await sleep(50)
+    }
+}
+
+async function isAsked(kube: Kube, kind: Kind): Promise<boolean> {
   const probe = {
-    apiVersion: 'kubedb.com/v1',
-    kind: 'Postgres',
+    apiVersion: kind.apiVersion,
+    kind: kind.kind,
     metadata: { namespace: 'default', name: 'sandbox-probe' },
     spec: { version: '0.0.0-sandbox-probe' },
   }
-  for (const until = Date.now() + patience; ; await sleep(50)) {
-    try {
-      await kube.tryCreate(resources.postgreses, probe)
-    } catch (error) {
-      if (!(error instanceof KubeError)) throw error
-      if (error.message.includes('postgreswebhook.mutators.kubedb.com')) return
-      if (!error.isPassing) throw error
-    }
-    if (Date.now() > until) throw new Error('the API server does not ask the admission webhooks: see its log')
+  try {
+    await kube.tryCreate(resourcesOf(kind).databases, probe)
+    return false
+  } catch (error) {
+    if (!(error instanceof KubeError)) throw error
+    if (error.message.includes(mutatorName(kind))) return true
+    if (!error.isPassing) throw error
+    return false
   }
 }

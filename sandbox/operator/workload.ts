@@ -1,24 +1,21 @@
 import * as v from 'valibot'
 import { JsonObject } from '../../shared/json.ts'
 import type { Instance } from '../engines/engine.ts'
+import type { Component, Credentials } from './kind.ts'
 import * as objects from './offshoot-objects.ts'
 import * as offshoots from './offshoots.ts'
-import { Claim, Named, Postgres, type PostgresVersion, resources, Secret, Service } from './resources.ts'
-import { mergeSettings } from './settings-text.ts'
+import { Claim, Database, Named, Pod, resources, Secret, Service, Version } from './resources.ts'
+import { partAt } from './spec-path.ts'
+import { WorkloadError } from './workload-error.ts'
 import { keyOf, subjectOf, type World } from './world.ts'
 
-/** Bringing the objects and the server of a database about, one kind each; all idempotent. */
-
-/** What a workload cannot be made of; said to the user as a Warning event. */
-export class WorkloadError extends Error {
-  override readonly name = 'WorkloadError'
-}
+/** Bringing the objects and the server of a database about, one kind of object each; all idempotent. */
 
 /** Creates or adapts the Services and gives those of type LoadBalancer the database's address. */
-export async function ensureServices(world: World, db: Postgres, before: () => void): Promise<void> {
-  const { kube, events } = world
-  const address = await world.addresses.addressOf(keyOf(db), world.engine.port)
-  const wanted = objects.servicesOf(db)
+export async function ensureServices(world: World, db: Database, before: () => void): Promise<void> {
+  const { kind, kube, events } = world
+  const address = await world.addresses.of(keyOf(db))
+  const wanted = objects.servicesOf(kind, db)
   for (const service of wanted) {
     const found = await kube.get(Service, resources.services, service.metadata)
     const title =
@@ -30,23 +27,24 @@ export async function ensureServices(world: World, db: Postgres, before: () => v
     if (!found) {
       before()
       await kube.create(resources.services, service)
-      await events.normal(subjectOf(db), 'Successful', `Successfully created ${title}`)
+      await events.normal(subjectOf(world, db), 'Successful', `Successfully created ${title}`)
     } else {
       await kube.patch(Service, resources.services, service.metadata, service)
-      await events.normal(subjectOf(db), 'Successful', `Successfully patched ${title}`)
+      await events.normal(subjectOf(world, db), 'Successful', `Successfully patched ${title}`)
     }
     await publishAddress(world, await kube.get(Service, resources.services, service.metadata), address)
   }
-  if (offshoots.replicasOf(db) === 1) await removeStandbyService(world, db)
-  await world.names.set(keyOf(db), namesOf(db, wanted, address))
+  await removeServices(world, db, new Set(wanted.map(({ metadata }) => metadata.name)))
+  await world.names.set(keyOf(db), namesOf(world, db, wanted, address))
 }
 
-/** A Service of that name may be another database's primary one: `a-standby` beside `a`. */
-async function removeStandbyService(world: World, db: Postgres): Promise<void> {
-  const place = { namespace: db.metadata.namespace, name: offshoots.standbyServiceName(db) }
-  const found = await world.kube.get(Named, resources.services, place)
-  if (found?.metadata.ownerReferences.some(({ uid }) => uid === db.metadata.uid))
-    await world.kube.delete(resources.services, place)
+/** Those of fewer replicas or shards. A Service of such a name may be another database's: `a-standby` beside `a`. */
+async function removeServices(world: World, db: Database, wanted: ReadonlySet<string>): Promise<void> {
+  const { namespace } = db.metadata
+  const options = { namespace, labelSelector: offshoots.selectorText(world.kind, db) }
+  for (const { metadata } of (await world.kube.list(Named, resources.services, options)).items)
+    if (!wanted.has(metadata.name) && metadata.ownerReferences.some(({ uid }) => uid === db.metadata.uid))
+      await world.kube.delete(resources.services, metadata)
 }
 
 /** What a later change of the database may change about a Service. */
@@ -60,30 +58,39 @@ async function publishAddress(world: World, service: Service | undefined, addres
   await world.kube.patch(Service, resources.services, service.metadata, { status }, 'status')
 }
 
-/** All replicas share one server, so every name stands for one address. */
+/** All pods share one server, so every name stands for one address. */
 function namesOf(
-  db: Postgres,
+  { kind }: World,
+  db: Database,
   services: objects.NamespacedObject[],
   address: string,
 ): Record<string, string> {
   const { namespace } = db.metadata
-  const governing = offshoots.governingServiceName(db)
-  const ordinals = Array.from({ length: offshoots.replicasOf(db) }, (_, ordinal) => ordinal)
   const names = [
     ...services.map((service) => `${service.metadata.name}.${namespace}.svc`),
-    ...ordinals.map((ordinal) => `${offshoots.podName(db, ordinal)}.${governing}.${namespace}.svc`),
+    ...offshoots
+      .podsOf(kind, db)
+      .map(({ component, name }) => `${name}.${component.governing}.${namespace}.svc`),
   ]
   return Object.fromEntries(names.map((name) => [name, address]))
 }
 
-/** Creates the auth Secret, or adopts the one that is there; then says in the spec which it is. */
+/**
+ * Creates the auth Secret, or adopts the one that is there; then says in the spec which it is.
+ *
+ * @returns the database as it is then, and its administrator
+ */
 export async function ensureAuthSecret(
   world: World,
-  db: Postgres,
+  found: Database,
+  version: Version,
   newPassword: () => string,
   before: () => void,
-): Promise<{ db: Postgres; password: string }> {
-  const { kube, events } = world
+): Promise<{ db: Database; credentials: Credentials }> {
+  const { kind, kube, events } = world
+  const username = kind.auth.user(version)
+  if (kind.auth.disabled?.(found.spec)) return { db: found, credentials: { username, password: '' } }
+  const db = found
   const place = { namespace: db.metadata.namespace, name: offshoots.authSecretName(db) }
   let secret = await kube.get(Secret, resources.secrets, place)
   if (!secret) {
@@ -92,18 +99,19 @@ export async function ensureAuthSecret(
         `the externally managed auth secret ${place.namespace}/${place.name} is not found`,
       )
     before()
-    await kube.create(resources.secrets, objects.authSecretOf(db, newPassword(), new Date()))
-    await events.normal(subjectOf(db), 'Successful', 'Successfully created auth secret')
+    const credentials = { username, password: newPassword() }
+    await kube.create(resources.secrets, objects.authSecretOf(kind, db, credentials, new Date()))
+    await events.normal(subjectOf(world, db), 'Successful', 'Successfully created auth secret')
     secret = await kube.get(Secret, resources.secrets, place)
     if (!secret) throw new Error(`the auth secret ${place.name} vanished while it was made`)
   }
-  const { password } = credentialsIn(secret)
+  const credentials = credentialsIn(world, secret)
   let activeFrom = secret.metadata.annotations['kubedb.com/auth-active-from']
   if (!db.spec.authSecret?.externallyManaged) {
-    assertOwnLabels(db, secret)
+    assertOwnLabels(world, db, secret)
     activeFrom ??= objects.seconds(new Date())
     const metadata = {
-      labels: offshoots.labelsOf(db),
+      labels: offshoots.labelsOf(kind, db),
       annotations: { 'kubedb.com/auth-active-from': activeFrom },
     }
     if (objects.lacks(secret.metadata, metadata))
@@ -111,27 +119,36 @@ export async function ensureAuthSecret(
   }
   const reference = { name: place.name, ...(activeFrom === undefined ? {} : { activeFrom }) }
   const known = db.spec.authSecret
-  if (known?.name === reference.name && known.activeFrom === activeFrom) return { db, password }
-  const patched = await kube.patch(Postgres, resources.postgreses, db.metadata, {
+  if (known?.name === reference.name && known.activeFrom === activeFrom) return { db, credentials }
+  const patched = await kube.patch(Database, world.own.databases, db.metadata, {
     spec: { authSecret: reference },
   })
-  return { db: patched, password }
+  return { db: patched, credentials }
 }
 
-/** User and password out of an auth Secret. Throws when a key is missing or the user is another one. */
-export function credentialsIn(secret: Secret): { username: string; password: string } {
-  const { username, password } = secret.data ?? {}
-  if (!username || !password)
-    throw new WorkloadError('auth secret must contain non-empty "username" and "password" keys')
-  if (username !== 'postgres') throw new WorkloadError('auth secret username must be "postgres"')
-  return { username, password }
+/** The administrator out of an auth Secret. Throws when a key is missing or the user is another one. */
+export function credentialsIn({ kind }: World, secret: Secret): Credentials {
+  return kind.auth.read(secret.data ?? {})
 }
 
-function assertOwnLabels(db: Postgres, secret: Secret): void {
-  const kind = secret.metadata.labels['app.kubernetes.io/name']
-  if (kind !== undefined && kind !== 'postgreses.kubedb.com')
+/** The administrator of a database that is set up. */
+export async function credentialsOf(world: World, db: Database): Promise<Credentials> {
+  if (world.kind.auth.disabled?.(db.spec)) {
+    const version = await world.kube.get(Version, world.own.versions, { name: db.spec.version })
+    return { username: version ? world.kind.auth.user(version) : '', password: '' }
+  }
+  const place = { namespace: db.metadata.namespace, name: offshoots.authSecretName(db) }
+  const secret = await world.kube.get(Secret, resources.secrets, place)
+  if (!secret) throw new Error(`referenced secret ${place.namespace}/${place.name} not found`)
+  return credentialsIn(world, secret)
+}
+
+function assertOwnLabels({ kind }: World, db: Database, secret: Secret): void {
+  const expected = offshoots.fullName(kind)
+  const found = secret.metadata.labels['app.kubernetes.io/name']
+  if (found !== undefined && found !== expected)
     throw new WorkloadError(
-      `auth secret is owned by a different resource kind "${kind}", expected "postgreses.kubedb.com"`,
+      `auth secret is owned by a different resource kind "${found}", expected "${expected}"`,
     )
   const instance = secret.metadata.labels[offshoots.instanceLabel]
   if (instance !== undefined && instance !== db.metadata.name)
@@ -146,47 +163,43 @@ function assertOwnLabels(db: Postgres, secret: Secret): void {
  */
 export async function ensurePods(
   world: World,
-  db: Postgres,
-  version: PostgresVersion,
+  db: Database,
+  version: Version,
   before: () => void,
 ): Promise<boolean> {
-  const { kube, events } = world
-  const { namespace } = db.metadata
-  const pods = await listPods(world, db)
+  const { kind, kube, events } = world
+  const existing = await listPods(world, db)
+  const wanted = offshoots.podsOf(kind, db)
   let created = false
-  for (let ordinal = 0; ordinal < offshoots.replicasOf(db); ordinal++) {
-    if (offshoots.isDurable(db)) await ensureClaim(world, db, ordinal)
-    if (pods.some((pod) => pod.metadata.name === offshoots.podName(db, ordinal))) continue
+  for (const { component, ordinal, name } of wanted) {
+    const claim = offshoots.claimName(db, component, name)
+    if (claim !== undefined) await ensureClaim(world, db, component, claim)
+    if (existing.some((pod) => pod.metadata.name === name)) continue
     before()
-    if (!created) await kube.create(resources.serviceAccounts, objects.serviceAccountOf(db))
-    await kube.create(resources.pods, objects.podOf(db, version, ordinal))
+    if (ordinal === 0 || !created)
+      await kube.create(resources.serviceAccounts, objects.serviceAccountOf(kind, db, component))
+    await kube.create(resources.pods, objects.podOf(kind, db, version, component, ordinal))
     created = true
   }
-  for (const pod of pods) {
-    const ordinal = Number(pod.metadata.name.slice(db.metadata.name.length + 1))
-    if (ordinal >= offshoots.replicasOf(db))
-      await kube.delete(resources.pods, { namespace, name: pod.metadata.name })
-  }
-  if (created && pods.length === 0)
-    await events.normal(subjectOf(db), 'Successful', 'Successfully created PetSet')
-  if (offshoots.replicasOf(db) > 1)
-    world.logOnce(
-      keyOf(db),
-      `${keyOf(db)}: its ${offshoots.replicasOf(db)} replicas share one PostgreSQL server`,
-    )
+  for (const { metadata } of existing)
+    if (!wanted.some(({ name }) => name === metadata.name)) await kube.delete(resources.pods, metadata)
+  if (created && existing.length === 0)
+    await events.normal(subjectOf(world, db), 'Successful', 'Successfully created PetSet')
+  if (wanted.length > 1)
+    world.logOnce(keyOf(db), `${keyOf(db)}: its ${wanted.length} replicas share one ${kind.title} server`)
   return created
 }
 
-async function listPods(world: World, db: Postgres) {
+async function listPods(world: World, db: Database) {
   const { namespace } = db.metadata
-  const options = { namespace, labelSelector: offshoots.selectorText(db) }
-  return (await world.kube.list(Named, resources.pods, options)).items
+  const options = { namespace, labelSelector: offshoots.selectorText(world.kind, db) }
+  return (await world.kube.list(Pod, resources.pods, options)).items
 }
 
 /** Nobody provisions volumes or protects claims here: the claim is bound by hand, its finalizer taken off. */
-async function ensureClaim(world: World, db: Postgres, ordinal: number): Promise<void> {
-  const { kube } = world
-  const wanted = objects.claimOf(db, ordinal)
+async function ensureClaim(world: World, db: Database, component: Component, name: string): Promise<void> {
+  const { kind, kube } = world
+  const wanted = objects.claimOf(kind, db, component, name)
   let claim = await kube.get(Claim, resources.claims, wanted.metadata)
   if (claim?.metadata.deletionTimestamp !== undefined)
     throw new Error(`the claim ${claim.metadata.name} of an earlier database is still going away`)
@@ -204,27 +217,29 @@ async function ensureClaim(world: World, db: Postgres, ordinal: number): Promise
 }
 
 /** Writes into the pods' status what a kubelet would: running on the address, or waiting. */
-export async function setPodsReady(world: World, db: Postgres, ready: boolean): Promise<void> {
-  const address = await world.addresses.addressOf(keyOf(db), world.engine.port)
-  const status = objects.podStatus(ready ? address : undefined, new Date())
-  for (const pod of await listPods(world, db))
+export async function setPodsReady(world: World, db: Database, ready: boolean): Promise<void> {
+  const address = ready ? await world.addresses.of(keyOf(db)) : undefined
+  for (const pod of await listPods(world, db)) {
+    const containers = pod.spec.containers.map(({ name }) => name)
+    const status = objects.podStatus(address, containers, new Date())
     await world.kube.patch(Named, resources.pods, pod.metadata, { status }, 'status')
+  }
 }
 
 /** Deletes the pods, as an eviction of each would. */
-export async function deletePods(world: World, db: Postgres): Promise<void> {
+export async function deletePods(world: World, db: Database): Promise<void> {
   for (const pod of await listPods(world, db)) await world.kube.delete(resources.pods, pod.metadata)
 }
 
 /** Creates the AppBinding, or makes it true again. */
 export async function ensureAppBinding(
   world: World,
-  db: Postgres,
-  version: PostgresVersion,
+  db: Database,
+  version: Version,
   before: () => void,
 ): Promise<void> {
-  const { kube, events } = world
-  const wanted = objects.appBindingOf(db, version)
+  const { kind, kube, events } = world
+  const wanted = objects.appBindingOf(kind, db, version, undefined)
   const found = await kube.get(Named, resources.appBindings, wanted.metadata)
   if (found) {
     if (objects.lacks(found, wanted)) await kube.patch(Named, resources.appBindings, wanted.metadata, wanted)
@@ -232,52 +247,72 @@ export async function ensureAppBinding(
   }
   before()
   await kube.create(resources.appBindings, wanted)
-  await events.normal(subjectOf(db), 'Successful', 'Successfully created appbinding')
+  await events.normal(subjectOf(world, db), 'Successful', 'Successfully created appbinding')
 }
 
-/** Starts the server, on the data of its disk, with the settings of the spec, unless it runs. */
-export async function ensureServer(world: World, db: Postgres, password: string): Promise<void> {
-  if (world.servers.running(keyOf(db))) return
-  await world.servers.ensure(await instanceOf(world, db, password, await userConfig(world, db)))
+/**
+ * Starts the server, on the data of its disk, with the settings of the spec, unless it runs, or this machine has none:
+ * then everything but the server is as it should be.
+ */
+export async function ensureServer(world: World, db: Database, credentials: Credentials): Promise<void> {
+  if (world.servers.running(keyOf(db)) || (await world.engine.available()) !== true) return
+  await world.servers.ensure(await instanceOf(world, db, credentials, await userConfig(world, db)))
 }
 
 /** What the engine is told about a database. */
 export async function instanceOf(
   world: World,
-  db: Postgres,
-  password: string,
+  db: Database,
+  { username, password, others }: Credentials,
   config: string,
 ): Promise<Instance> {
-  const address = await world.addresses.addressOf(keyOf(db), world.engine.port)
+  const acl = others ?? (await world.kind.config.acl?.(world.kube, db))
   return {
     name: keyOf(db),
     volume: await volumeOf(world, db),
-    address,
-    username: 'postgres',
+    address: await world.addresses.of(keyOf(db)),
+    username,
     password,
     config,
     spec: v.parse(JsonObject, db.spec),
+    ...(acl === undefined ? {} : { acl }),
   }
 }
 
-/** Data lives as long as its claim; without one, as long as the database object. */
-async function volumeOf(world: World, db: Postgres): Promise<string> {
-  if (!offshoots.isDurable(db)) return db.metadata.uid
-  const place = { namespace: db.metadata.namespace, name: offshoots.claimName(db, 0) }
+/** Data lives as long as the claim of the first pod; without one, as long as the database object. */
+async function volumeOf(world: World, db: Database): Promise<string> {
+  const [first] = offshoots.podsOf(world.kind, db)
+  const name = first && offshoots.claimName(db, first.component, first.name)
+  if (name === undefined) return db.metadata.uid
+  const place = { namespace: db.metadata.namespace, name }
   const claim = await world.kube.get(Claim, resources.claims, place)
   if (!claim) throw new Error(`the claim ${place.name} vanished before the server started`)
   return claim.metadata.uid
 }
 
-/** The `user.conf` in force: the text of the named Secret, then that of the spec. */
-export async function userConfig(world: World, db: Postgres): Promise<string> {
-  const name = db.spec.configuration?.secretName
-  let base = ''
-  if (name) {
-    const secret = await world.kube.get(Secret, resources.secrets, { namespace: db.metadata.namespace, name })
-    if (!secret)
-      throw new WorkloadError(`the configuration secret ${db.metadata.namespace}/${name} is not found`)
-    base = secret.data?.['user.conf'] ?? ''
-  }
-  return mergeSettings(base, objects.inlineConfig(db.spec))
+/** The settings in force: those of the component whose server runs. */
+export async function userConfig(world: World, db: Database): Promise<string> {
+  const [component] = world.kind.components(db)
+  const { configuration } = partAt(db.spec, component?.path ?? [])
+  return configText(world, db, configuration?.secretName, configuration?.inline ?? {})
+}
+
+/** The text of the named Secret, then that of the spec, for every file that the server takes. */
+export async function configText(
+  world: World,
+  db: Database,
+  secretName: string | undefined,
+  inline: Readonly<Record<string, string>>,
+): Promise<string> {
+  const { takes, merge } = world.kind.config
+  const base = secretName ? await configSecret(world, db, secretName) : {}
+  const files = [...new Set([...Object.keys(base), ...Object.keys(inline)])].filter(takes).toSorted()
+  return files.map((file) => merge(base[file] ?? '', inline[file] ?? '')).join('')
+}
+
+async function configSecret(world: World, db: Database, name: string): Promise<Record<string, string>> {
+  const { namespace } = db.metadata
+  const secret = await world.kube.get(Secret, resources.secrets, { namespace, name })
+  if (!secret) throw new WorkloadError(`the configuration secret ${namespace}/${name} is not found`)
+  return secret.data ?? {}
 }

@@ -1,18 +1,22 @@
 import type { Engine } from '../engines/engine.ts'
-import type { LoopbackAddresses } from '../engines/loopback.ts'
 import type { EventRecorder } from './events.ts'
+import type { Kind, KindResources } from './kind.ts'
 import type { Kube } from './kube.ts'
 import type { NamesFile } from './names-file.ts'
 import type { Pace } from './pace.ts'
-import type { Postgres } from './resources.ts'
+import type { Database } from './resources.ts'
 import type { Servers } from './servers.ts'
 
-/** What reconciling works with. */
+/** What reconciling the databases of one kind works with. */
 export interface World {
+  readonly kind: Kind
+  /** The resources of the kind. */
+  readonly own: KindResources
   readonly kube: Kube
   readonly engine: Engine
   readonly servers: Servers
-  readonly addresses: LoopbackAddresses
+  readonly addresses: Addresses
+  /** Of the databases of this kind, by {@link keyOf}. */
   readonly names: NamesFile
   readonly pace: Pace
   /** Events of the provisioner. */
@@ -23,12 +27,20 @@ export interface World {
   readonly logOnce: (database: string, line: string) => void
 }
 
-/** `<namespace>/<name>`: the key of a database in queues, engines and files. */
+/** The loopback addresses of the databases of one kind, by {@link keyOf}. */
+export interface Addresses {
+  /** Chosen at the first call. */
+  of(database: string): Promise<string>
+  /** Gives an address back. */
+  release(database: string): Promise<void>
+}
+
+/** `<namespace>/<name>`: the key of a database among those of its kind, in queues, engines and files. */
 export function keyOf(db: { metadata: { namespace: string; name: string } }): string {
   return `${db.metadata.namespace}/${db.metadata.name}`
 }
 
 /** The database as the subject of an event. */
-export function subjectOf(db: Postgres) {
-  return { apiVersion: 'kubedb.com/v1', kind: 'Postgres', metadata: db.metadata }
+export function subjectOf({ kind }: World, db: Database) {
+  return { apiVersion: kind.apiVersion, kind: kind.kind, metadata: db.metadata }
 }

@@ -7,9 +7,9 @@ import {
   createReady,
   findPostgres,
   Named,
+  OpsRequest,
   offshootNames,
   opsManifest,
-  PostgresOpsRequest,
   resources,
   Secret,
   type Setting,
@@ -43,8 +43,8 @@ const Claim = v.looseObject({
 })
 const AppBinding = v.looseObject({ spec: v.looseObject({ version: v.string() }) })
 
-const conditionsOf = (request: PostgresOpsRequest) => request.status.conditions.map(({ type }) => type)
-const failureOf = (request: PostgresOpsRequest) =>
+const conditionsOf = (request: OpsRequest) => request.status.conditions.map(({ type }) => type)
+const failureOf = (request: OpsRequest) =>
   request.status.conditions.find(({ type }) => type === 'Failed')?.message
 
 /** A database that is Ready, in a namespace of its own of the same name. */
@@ -307,7 +307,7 @@ test('IfReady waits for a database that is not Ready, Always does not', async (t
   await createOps(namespace, 'patient', 'Restart')
   const volumeExpansion = { mode: 'Online', postgres: '3Gi' }
   await succeedOps(kube, namespace, 'eager', 'pg', 'VolumeExpansion', { volumeExpansion, apply: 'Always' })
-  const patient = await kube.get(PostgresOpsRequest, resources.postgresOpsRequests, {
+  const patient = await kube.get(OpsRequest, resources.postgresOpsRequests, {
     namespace,
     name: 'patient',
   })

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
+import { withDefaultResources } from '../../sandbox/operator/defaults.ts'
 import { parseDuration } from '../../sandbox/operator/duration.ts'
 import { replaced, selectOps } from '../../sandbox/operator/ops-selection.ts'
 import { type Phase, phaseFromConditions } from '../../sandbox/operator/phase.ts'
-import { withDefaultResources } from '../../sandbox/operator/postgres-defaults.ts'
 import { parseQuantity } from '../../sandbox/operator/quantity.ts'
-import type { Condition, PostgresOpsRequest } from '../../sandbox/operator/resources.ts'
+import type { Condition, OpsRequest } from '../../sandbox/operator/resources.ts'
 import { mergeSettings } from '../../sandbox/operator/settings-text.ts'
 import { isUpgradable, parseVersion, satisfies } from '../../sandbox/operator/versions.ts'
 import { workQueue } from '../../sandbox/operator/work-queue.ts'
@@ -121,7 +121,7 @@ test('requests and limits fill each other before the defaults do', (t) => {
   })
 })
 
-function ops(name: string, type: string, phase: string, apply = 'IfReady', second = 0): PostgresOpsRequest {
+function ops(name: string, type: string, phase: string, apply = 'IfReady', second = 0): OpsRequest {
   return {
     metadata: {
       name,

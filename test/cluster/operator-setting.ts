@@ -6,16 +6,21 @@ import { Client } from 'pg'
 import * as v from 'valibot'
 import { startControlPlane } from '../../sandbox/control-plane.ts'
 import { installCrds } from '../../sandbox/crds.ts'
+import { resourcesOf } from '../../sandbox/operator/kind.ts'
+import { postgres } from '../../sandbox/operator/kinds/postgres.ts'
 import { Kube, KubeError, type Resource } from '../../sandbox/operator/kube.ts'
 import { startOperator } from '../../sandbox/operator/operator.ts'
 import {
   Named,
-  Postgres,
-  PostgresOpsRequest,
-  resources,
+  OpsRequest,
+  Database as Postgres,
+  resources as resourcesOfAll,
   Secret,
   Service,
 } from '../../sandbox/operator/resources.ts'
+
+const { databases, opsRequests } = resourcesOf(postgres)
+export const resources = { ...resourcesOfAll, postgreses: databases, postgresOpsRequests: opsRequests }
 
 /** A cluster with the operator, for one test file. */
 export interface Setting {
@@ -169,11 +174,11 @@ export async function untilOpsPhase(
   namespace: string,
   name: string,
   phase: string,
-): Promise<PostgresOpsRequest> {
-  let seen: PostgresOpsRequest | undefined
+): Promise<OpsRequest> {
+  let seen: OpsRequest | undefined
   try {
     return await until(`phase ${phase} of ${name}`, async () => {
-      seen = await kube.get(PostgresOpsRequest, resources.postgresOpsRequests, { namespace, name })
+      seen = await kube.get(OpsRequest, resources.postgresOpsRequests, { namespace, name })
       return seen?.status.phase === phase && seen
     })
   } catch (error) {
@@ -191,7 +196,7 @@ export async function succeedOps(
   database: string,
   type: string,
   spec: object = {},
-): Promise<PostgresOpsRequest> {
+): Promise<OpsRequest> {
   await kube.create(resources.postgresOpsRequests, opsManifest(namespace, name, database, type, spec))
   return untilOpsPhase(kube, namespace, name, 'Successful')
 }
@@ -272,4 +277,4 @@ export async function refusalOf(call: Promise<unknown>): Promise<{ status: numbe
   throw new Error('the call was not refused')
 }
 
-export { Named, Postgres, PostgresOpsRequest, resources, Secret, Service }
+export { Named, OpsRequest, Postgres, Secret, Service }

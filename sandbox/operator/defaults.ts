@@ -1,0 +1,135 @@
+/** What KubeDB's mutating webhooks fill in for several kinds. */
+import { Refusal } from './admission.ts'
+import { parseQuantity } from './quantity.ts'
+import type { Container, Database, Part, Resources, Spec, Version } from './resources.ts'
+
+type Quantities = NonNullable<Resources['requests']>
+export interface DefaultResources {
+  readonly requests: Quantities
+  readonly limits: Quantities
+}
+
+export const engineResources = { requests: { cpu: '500m', memory: '1Gi' }, limits: { memory: '1Gi' } }
+export const coordinatorResources = {
+  requests: { cpu: '200m', memory: '256Mi' },
+  limits: { memory: '256Mi' },
+}
+export const initResources = { requests: { cpu: '200m', memory: '256Mi' }, limits: { memory: '512Mi' } }
+
+/** What all kinds have in common. */
+export function commonDefaults(spec: Spec): Partial<Spec> {
+  return {
+    deletionPolicy: haltedPolicy(spec) ?? spec.deletionPolicy ?? 'Delete',
+    healthChecker: { periodSeconds: 10, timeoutSeconds: 10, failureThreshold: 1, ...spec.healthChecker },
+  }
+}
+
+/** Throws {@link Refusal} when the policy forbids to halt. */
+function haltedPolicy(spec: Spec): 'Halt' | undefined {
+  if (!spec.halted) return undefined
+  if (spec.deletionPolicy === 'DoNotTerminate')
+    throw new Refusal("Can't halt, since termination policy is 'DoNotTerminate'")
+  return 'Halt'
+}
+
+export function authSecretDefaults(spec: Spec): NonNullable<Spec['authSecret']> {
+  return { name: '', ...spec.authSecret, kind: spec.authSecret?.kind || 'Secret' }
+}
+
+/** The older `configSecret` becomes `configuration.secretName`. */
+export function configurationOf(part: Part): Pick<Part, 'configuration'> {
+  const name = part.configSecret?.name
+  if (name === undefined) return {}
+  return { configuration: { ...part.configuration, secretName: part.configuration?.secretName || name } }
+}
+
+/** Containers of a pod template by name, with what they ask for unless the template says otherwise. */
+export interface TemplateDefaults {
+  readonly containers: readonly (readonly [name: string, resources: DefaultResources])[]
+  readonly initContainers?: readonly (readonly [name: string, resources: DefaultResources])[]
+}
+
+/** A pod template with its containers, security contexts and ServiceAccount. */
+export function podTemplateOf(
+  template: Part['podTemplate'],
+  db: Database,
+  version: Version,
+  { containers, initContainers = [] }: TemplateDefaults,
+): NonNullable<Part['podTemplate']> {
+  const pod = template?.spec
+  const user = version.spec.securityContext?.runAsUser
+  const complete = (list: readonly Container[], defaults: TemplateDefaults['containers']) =>
+    defaults.reduce<Container[]>(
+      (known, [name, resources]) => withContainer(known, name, resources, user),
+      [...list],
+    )
+  return {
+    ...template,
+    spec: {
+      ...pod,
+      serviceAccountName: pod?.serviceAccountName || db.metadata.name,
+      securityContext: { ...userIds(user, 'fsGroup'), ...pod?.securityContext },
+      containers: complete(pod?.containers ?? [], containers),
+      initContainers: complete(pod?.initContainers ?? [], initContainers),
+    },
+  }
+}
+
+function userIds(user: number | undefined, ...more: string[]): Record<string, number> {
+  if (user === undefined) return {}
+  return Object.fromEntries(['runAsUser', 'runAsGroup', ...more].map((key) => [key, user]))
+}
+
+function withContainer(
+  containers: readonly Container[],
+  name: string,
+  defaults: DefaultResources,
+  user: number | undefined,
+): Container[] {
+  const known = containers.find((container) => container.name === name) ?? { name }
+  const complete: Container = {
+    ...known,
+    resources: withDefaultResources(known.resources ?? {}, defaults),
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      runAsNonRoot: true,
+      ...userIds(user),
+      seccompProfile: { type: 'RuntimeDefault' },
+      ...known.securityContext,
+    },
+  }
+  return containers.some((container) => container.name === name)
+    ? containers.map((container) => (container.name === name ? complete : container))
+    : [...containers, complete]
+}
+
+/** Requests fill limits and limits fill requests before the defaults do; no limit stays below its request. */
+export function withDefaultResources(given: Resources, defaults: DefaultResources): Resources {
+  const limits: Quantities = { ...given.limits }
+  const requests: Quantities = { ...given.requests }
+  for (const [name, quantity] of Object.entries(defaults.limits))
+    limits[name] ??= given.requests?.[name] ?? quantity
+  for (const [name, quantity] of Object.entries(defaults.requests))
+    requests[name] ??= given.limits?.[name] ?? quantity
+  for (const [name, request] of Object.entries(requests)) {
+    const limit = limits[name]
+    if (limit !== undefined && parseQuantity(limit) < parseQuantity(request)) limits[name] = request
+  }
+  return { ...given, requests, limits }
+}
+
+/** The certificates of TLS by alias, each with the name of its Secret, once an issuer is named. */
+export function tlsDefaults(db: Database, aliases: readonly string[]): Pick<Spec, 'tls'> {
+  const { tls } = db.spec
+  if (!tls?.issuerRef) return {}
+  const known = tls.certificates ?? []
+  const named = known.map((certificate) =>
+    aliases.includes(certificate.alias) && !certificate.secretName
+      ? { ...certificate, secretName: `${db.metadata.name}-${certificate.alias}-cert` }
+      : certificate,
+  )
+  const missing = aliases.filter((alias) => !known.some((certificate) => certificate.alias === alias))
+  const added = missing.map((alias) => ({ alias, secretName: `${db.metadata.name}-${alias}-cert` }))
+  return { tls: { ...tls, certificates: [...named, ...added] } }
+}
