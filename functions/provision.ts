@@ -63,7 +63,7 @@ await serve('provision', async function provisioning(c) {
     const version = checked.version ?? plan.version
     const target = targetOf(
       { plan, kind, sent: request.parameters, checked, version, maintenance: plan.maintenanceVersion },
-      config.databases,
+      { ...config.databases, instance: instanceId },
     )
     currentMaintenance(plan, sent.maintenance_info)
     if (!asynchronous) throw asyncRequired()

@@ -14,7 +14,7 @@ import { currentMaintenance } from '../shared/osb/maintenance.ts'
 import { mergePatch } from '../shared/osb/merge-patch.ts'
 import { checkParameters } from '../shared/osb/parameters.ts'
 import { ChangeQuery, UpdateBody } from '../shared/osb/requests.ts'
-import { semverOf } from '../shared/semver.ts'
+import { engineVersion } from '../shared/semver.ts'
 import { serve } from '../shared/serve.ts'
 
 /** PATCH /v2/service_instances/:instance_id (OSB: Updating a Service Instance). */
@@ -81,7 +81,7 @@ async function wanted(config: Config, { info }: InstanceRecord, sent: UpdateBody
     )
   }
   const version = checked.version ?? (upgrade ? plan.version : before)
-  const moved = version === before ? info.maintenance : (semverOf(version) ?? info.maintenance)
+  const moved = version === before ? info.maintenance : (engineVersion(version) ?? info.maintenance)
   return inPlan(
     () =>
       targetOf(
@@ -94,7 +94,7 @@ async function wanted(config: Config, { info }: InstanceRecord, sent: UpdateBody
           maintenance: upgrade ? plan.maintenanceVersion : moved,
           database: info.resolved.database,
         },
-        config.databases,
+        { ...config.databases, instance: info.instanceId },
       ),
     plan.name,
   )

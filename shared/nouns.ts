@@ -10,7 +10,11 @@ export interface Parameters {
   memory?: string
   storage?: string
   storageClass?: string
+  /** servers; of each shard, where there are shards */
   replicas?: number
+  shards?: number
+  /** one of the issuers that the plan names: encrypts connections with its certificates */
+  tls?: string
   /** the application's database inside the server */
   database?: string
   /** engine settings, by the engine's names */
@@ -30,12 +34,21 @@ export interface Bounds {
   storage?: { min: string; max: string }
   storageClass?: { enum: string[] }
   replicas?: { min: number; max: number }
+  shards?: { min: number; max: number }
+  /** names that users may choose, and the issuers of cert-manager that they stand for */
+  tls?: { issuers: { [name: string]: Issuer } }
   database?: true
   configuration?: true
   deletionPolicy?: { enum: ('Halt' | 'Delete' | 'WipeOut')[] }
   suspended?: true
   metadata?: true
   spec?: true
+}
+
+/** An issuer of certificates (cert-manager.io): an Issuer in the namespace of the databases, or one of the cluster. */
+export interface Issuer {
+  kind: 'Issuer' | 'ClusterIssuer'
+  name: string
 }
 
 /** One plan of the catalog file, as far as provisioning needs it. */
@@ -67,6 +80,8 @@ export interface Traits {
   kind: string
   /** parameters that the engine has at all */
   parameters: readonly (keyof Parameters)[]
+  /** of those it does not have, why, as the end of a sentence that begins with the kind's name */
+  lacks?: { readonly [name in keyof Parameters]?: string }
   /** engine settings a user may send: setting name → what its value may be */
   settings: { readonly [name: string]: Setting }
   /**
@@ -74,6 +89,16 @@ export interface Traits {
    * `=a|b` allows these texts only
    */
   spec: readonly string[]
+  /**
+   * @returns dotted path of the part of a KubeDB spec that cpu, memory, storage, replicas and shards are about; '' is
+   *   the spec itself
+   */
+  main?(spec: JsonObject): string
+  /**
+   * @param spec a whole KubeDB spec, its version included
+   * @returns KubeDB's rules about this kind that it breaks, one sentence each, beginning with a path below the spec
+   */
+  mistakes?(spec: JsonObject): string[]
   /** what the application's database may be called; null where the engine has none */
   databaseName: { default: string; pattern: string; maxLength: number; reserved: readonly string[] } | null
   /** roles that a binding may ask for, the first being the default */

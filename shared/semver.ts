@@ -16,3 +16,20 @@ export function semverOf(version: string): string | undefined {
   if (!short.test(version)) return undefined
   return version.includes('.') ? `${version}.0` : `${version}.0.0`
 }
+
+/**
+ * @param name of a KubeDB *Version object
+ * @returns who made the engine, as the name begins: `xpack`, `opensearch`, `valkey`; '' where it begins with the version
+ */
+export function distribution(name: string): string {
+  return /^([a-z][a-z0-9]*)-/.exec(name)?.[1] ?? ''
+}
+
+/**
+ * @param name of a KubeDB *Version object
+ * @returns the engine's version as semver; undefined where the name, such as 16.13-bookworm, does not tell it
+ */
+export function engineVersion(name: string): string | undefined {
+  const found = /^(?:[a-z][a-z0-9]*-)?([0-9]+(\.[0-9]+)*)$/.exec(name)?.[1]
+  return found === undefined ? undefined : semverOf(found)
+}

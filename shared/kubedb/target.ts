@@ -1,7 +1,7 @@
 /** From plan and parameters to what is asked of KubeDB. Pure. */
 import type { JsonObject } from '../json.ts'
 import type { Parameters, Plan } from '../nouns.ts'
-import type { Database, Settings } from './databases/database.ts'
+import type { Circumstances, Database } from './databases/database.ts'
 import type { Target } from './instance-record.ts'
 
 export interface Wish {
@@ -22,13 +22,16 @@ export interface Wish {
 /** @throws {BrokerError} BadRequest where plan and parameters do not go together */
 export function targetOf(
   { plan, kind, sent, checked, version, maintenance, database }: Wish,
-  settings: Settings,
+  circumstances: Circumstances,
 ): Target {
+  const { tls, ...rest } = checked
+  const issuers = plan.parameters.tls?.issuers ?? {}
+  const issuer = tls !== undefined && Object.hasOwn(issuers, tls) ? issuers[tls] : undefined
   return {
     planId: plan.id,
     parameters: sent,
     resolved: {
-      spec: kind.build(plan.spec, { ...checked, version }, settings),
+      spec: kind.build(plan.spec, { ...rest, ...(issuer ? { issuer } : {}), version }, circumstances),
       database: database ?? checked.database ?? kind.databaseName?.default ?? '',
       labels: checked.metadata?.labels ?? {},
       annotations: checked.metadata?.annotations ?? {},

@@ -26,12 +26,9 @@ export function boundsFormat() {
     memory: v.exactOptional(amounts(amount)),
     storage: v.exactOptional(amounts(amount)),
     storageClass: v.exactOptional(closed({ enum: choices(v.string()) })),
-    replicas: v.exactOptional(
-      v.pipe(
-        closed({ min: count(), max: count() }),
-        v.check(({ min, max }) => min <= max, 'min is more than max; turn them round'),
-      ),
-    ),
+    replicas: v.exactOptional(counts()),
+    shards: v.exactOptional(counts()),
+    tls: v.exactOptional(closed({ issuers: issuers() })),
     deletionPolicy: v.exactOptional(
       closed({
         enum: choices(v.picklist(['Halt', 'Delete', 'WipeOut'], 'must be one of Halt, Delete, WipeOut')),
@@ -213,6 +210,36 @@ function bindingExpiry() {
       ({ after, renewBefore }) => renewBefore < after,
       'renewBefore must be shorter than after: it is how long before their end credentials are to be rotated',
     ),
+  )
+}
+
+function counts() {
+  return v.pipe(
+    closed({ min: count(), max: count() }),
+    v.check(({ min, max }) => min <= max, 'min is more than max; turn them round'),
+  )
+}
+
+/** Users choose an issuer by a name of the catalog's own, so that the cluster's names stay its owner's business. */
+function issuers() {
+  return v.pipe(
+    v.record(
+      v.pipe(
+        v.string(),
+        v.regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be a name such as internal-ca'),
+      ),
+      closed({
+        kind: v.picklist(['Issuer', 'ClusterIssuer'], 'must be Issuer or ClusterIssuer'),
+        name: v.pipe(
+          v.string(),
+          v.regex(
+            /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/,
+            'must be the name of a cert-manager resource, such as internal-ca',
+          ),
+        ),
+      }),
+    ),
+    v.check((all) => Object.keys(all).length > 0, 'must name at least one'),
   )
 }
 

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../json.ts'
 import type { Bounds, Plan } from '../nouns.ts'
-import { semverOf } from '../semver.ts'
+import { engineVersion, semverOf } from '../semver.ts'
 import type { BoundsEntry, PlanEntry, ServiceEntry } from './catalog-format.ts'
 
 /**
@@ -52,5 +52,5 @@ export function maintenanceVersionOf(plan: {
   engineVersion?: string | undefined
 }): string | undefined {
   if (plan.engineVersion !== undefined) return semverOf(plan.engineVersion)
-  return /^[0-9.]+$/.test(plan.version) ? semverOf(plan.version) : undefined
+  return engineVersion(plan.version)
 }

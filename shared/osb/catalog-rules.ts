@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { isObject } from '../json.ts'
+import { isObject, JsonObject } from '../json.ts'
 import type { Bounds, Traits } from '../nouns.ts'
 import { semverOf } from '../semver.ts'
 import { boundsFormat } from './catalog-format.ts'
@@ -7,7 +7,7 @@ import { boundsOf, maintenanceVersionOf } from './catalog-plan.ts'
 import { durabilityMistakes } from './durability.ts'
 import { list, member, shown } from './schema.ts'
 import { schemasOf } from './schemas.ts'
-import { engineContainer, sizeMistakes, sizes } from './sizes.ts'
+import { engineContainer, mainSizes, type Size, sizeMistakes } from './sizes.ts'
 
 /** Bytes of JSON that OSB allows a schema. */
 const largestSchema = 64_000
@@ -148,12 +148,26 @@ function kindMistakes({ value, path }: Entry, traits: Traits): string[] {
   const place = member(path, 'parameters')
   const spec = isObject(value.spec) ? value.spec : {}
   return [
+    ...ruleMistakes(value, spec, traits, path),
     ...boundsMistakes(value, spec, traits, path),
     ...(isObject(value.parameters) ? offerMistakes(value.parameters, spec, traits, place) : []),
     ...(traits.parameters.includes('storage') && !leavesDiskToUser(value, spec)
       ? durabilityMistakes(spec, engineContainer(traits.kind), member(path, 'spec'))
       : []),
   ]
+}
+
+/** The kind's own rules, for the spec that the plan makes where nothing is asked for. */
+function ruleMistakes(
+  { version }: Entry['value'],
+  spec: Entry['value'],
+  traits: Traits,
+  path: string,
+): string[] {
+  if (typeof version !== 'string' || !v.is(JsonObject, spec)) return []
+  return (traits.mistakes?.({ ...spec, version }) ?? []).map((mistake) =>
+    mistake.startsWith('version: ') ? `${path}.${mistake}` : `${member(path, 'spec')}.${mistake}`,
+  )
 }
 
 /** A plan that takes a raw spec may leave the choice of a disk to it. */
@@ -178,21 +192,28 @@ function boundsMistakes(plan: Entry['value'], spec: Entry['value'], traits: Trai
     plan,
     ({ version, versions, parameters }) => {
       const bounds = boundsOf(versions, parameters)
-      const found = sizes(spec, engineContainer(traits.kind), member(path, 'spec'))
+      const found = v.is(JsonObject, spec) ? mainSizes(spec, traits, member(path, 'spec')) : []
       return [
         ...sizeMistakes(found, bounds),
         ...singleServerMistakes(found, bounds, path),
+        ...shardMistakes(found, bounds, path),
         ...schemaSizeMistakes(version, bounds, traits, path),
       ]
     },
   )
 }
 
-function singleServerMistakes(found: ReturnType<typeof sizes>, { replicas }: Bounds, path: string): string[] {
+function singleServerMistakes(found: readonly Size[], { replicas }: Bounds, path: string): string[] {
   if (!replicas || replicas.min < 2 || found.some(({ parameter }) => parameter === 'replicas')) return []
   return [
     `${path}.spec.replicas: is missing, so there would be 1, less than this plan's smallest, ${replicas.min}; add it`,
   ]
+}
+
+/** A plan that takes a raw spec may leave it to that whether there are shards. */
+function shardMistakes(found: readonly Size[], { shards, spec }: Bounds, path: string): string[] {
+  if (!shards || spec || found.some(({ parameter }) => parameter === 'shards')) return []
+  return [`${path}.parameters.shards: the plan's spec has none; say how many there are, or take it away`]
 }
 
 function schemaSizeMistakes(version: string, parameters: Bounds, traits: Traits, path: string): string[] {
@@ -215,11 +236,15 @@ function offerMistakes(
 ): string[] {
   const known = Object.keys(boundsFormat().entries)
   const has: readonly string[] = traits.parameters
+  const lacks = new Map(Object.entries(traits.lacks ?? {}))
   const foreign = Object.keys(offered)
     .filter(
       (name) => name !== 'version' && known.includes(name) && offered[name] !== false && !has.includes(name),
     )
-    .map((name) => `${member(path, name)}: ${traits.kind} does not have it; take it away`)
+    .map(
+      (name) =>
+        `${member(path, name)}: ${traits.kind} ${lacks.get(name) ?? 'does not have it'}; take it away`,
+    )
   if (spec.storageType !== 'Ephemeral') return foreign
   return [
     ...foreign,

@@ -27,6 +27,8 @@ const shape = v.object({
   storage: v.exactOptional(v.string()),
   storageClass: v.exactOptional(v.string()),
   replicas: v.exactOptional(v.number()),
+  shards: v.exactOptional(v.number()),
+  tls: v.exactOptional(v.string()),
   database: v.exactOptional(v.string()),
   configuration: v.exactOptional(v.record(v.string(), v.union([v.string(), v.number(), v.boolean()]))),
   deletionPolicy: v.exactOptional(v.picklist(['Halt', 'Delete', 'WipeOut'])),
@@ -66,7 +68,7 @@ export function checkParameters(
   for (const [name, { path, value }] of named) {
     const schema = Object.hasOwn(properties, name) ? properties[name] : undefined
     if (!schema) {
-      mistakes.push(`${path}: ${notOffered(name, plan, Object.keys(properties))}`)
+      mistakes.push(`${path}: ${notOffered(name, plan, traits, Object.keys(properties))}`)
       continue
     }
     const misshapen = schemaMistakes(schema, value, path)
@@ -137,7 +139,9 @@ function separate(
   return { named, spec: rest, mistakes }
 }
 
-function notOffered(name: string, plan: PlanOffer, offered: readonly string[]): string {
+function notOffered(name: string, plan: PlanOffer, traits: Traits, offered: readonly string[]): string {
+  const lacks = new Map(Object.entries(traits.lacks ?? {})).get(name)
+  if (lacks !== undefined) return `${traits.kind} ${lacks}; leave it out`
   if (name === 'database' && plan.parameters.database) return 'is fixed when the instance is created'
   return offered.length === 0
     ? 'this plan takes no parameters'

@@ -111,7 +111,7 @@ function parameterSchema(
         parameters.storageClass && {
           type: 'string',
           enum: parameters.storageClass.enum,
-          description: 'StorageClass of the disks.',
+          description: 'StorageClass of the disks. A change copies the data to new disks.',
         }
       )
     case 'replicas':
@@ -120,7 +120,24 @@ function parameterSchema(
           type: 'integer',
           minimum: parameters.replicas.min,
           maximum: parameters.replicas.max,
-          description: `Servers of the database, from ${parameters.replicas.min} to ${parameters.replicas.max}.`,
+          description: `Servers of the database${parameters.shards ? ', of each shard' : ''}, from ${parameters.replicas.min} to ${parameters.replicas.max}.`,
+        }
+      )
+    case 'shards':
+      return (
+        parameters.shards && {
+          type: 'integer',
+          minimum: parameters.shards.min,
+          maximum: parameters.shards.max,
+          description: `Shards that the data is spread over, from ${parameters.shards.min} to ${parameters.shards.max}.`,
+        }
+      )
+    case 'tls':
+      return (
+        parameters.tls && {
+          type: 'string',
+          enum: Object.keys(parameters.tls.issuers),
+          description: 'Encrypts connections, with certificates of the issuer of this name.',
         }
       )
     case 'database':

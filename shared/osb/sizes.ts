@@ -1,11 +1,11 @@
-import { isObject } from '../json.ts'
-import type { Bounds } from '../nouns.ts'
+import { isObject, type JsonObject } from '../json.ts'
+import type { Bounds, Traits } from '../nouns.ts'
 import { quantityMistake } from '../quantity.ts'
 import { list, member, shown } from './schema.ts'
 
 /** Something in a KubeDB spec that a plan's bounds are about. */
 export interface Size {
-  parameter: 'replicas' | 'cpu' | 'memory' | 'storage' | 'storageClass' | 'deletionPolicy'
+  parameter: 'replicas' | 'shards' | 'cpu' | 'memory' | 'storage' | 'storageClass' | 'deletionPolicy'
   path: string
   value: unknown
 }
@@ -22,6 +22,15 @@ export function sizes(spec: { [key: string]: unknown }, container: string, path:
       ? []
       : [{ parameter: 'deletionPolicy', path: member(path, 'deletionPolicy'), value: spec.deletionPolicy }]
   return [...policy, ...within(spec, container, path)]
+}
+
+/** @returns the sizes in the part of the spec that the parameters are about, and what concerns the whole */
+export function mainSizes(spec: JsonObject, traits: Traits, path: string): Size[] {
+  const main = traits.main?.(spec) ?? ''
+  const place = main === '' ? path : `${path}.${main}`
+  return sizes(spec, engineContainer(traits.kind), path).filter(
+    (size) => size.parameter === 'deletionPolicy' || size.path.startsWith(`${place}.`),
+  )
 }
 
 /** @returns what of a spec lies outside the bounds; what has no bound is free */
@@ -44,8 +53,8 @@ function within(value: unknown, container: string, path: string): Size[] {
   if (!isObject(value)) return []
   return Object.entries(value).flatMap(([key, child]) => {
     const place = member(path, key)
-    if (key === 'replicas' && child !== null && typeof child !== 'object') {
-      return [{ parameter: 'replicas', path: place, value: child }]
+    if ((key === 'replicas' || key === 'shards') && child !== null && typeof child !== 'object') {
+      return [{ parameter: key, path: place, value: child }]
     }
     if (key === 'storage' && isObject(child)) return disk(child, place)
     if (key === 'containers' && Array.isArray(child)) return servers(child, container, place)
@@ -95,7 +104,8 @@ function mistakeOf({ parameter, value }: Size, bounds: Bounds): string | undefin
   if (value === null) return undefined
   switch (parameter) {
     case 'replicas':
-      return typeof value === 'number' ? replicasMistake(value, bounds.replicas) : 'must be a whole number'
+    case 'shards':
+      return typeof value === 'number' ? countMistake(value, bounds[parameter]) : 'must be a whole number'
     case 'cpu':
     case 'memory':
     case 'storage':
@@ -108,7 +118,7 @@ function mistakeOf({ parameter, value }: Size, bounds: Bounds): string | undefin
   }
 }
 
-function replicasMistake(value: number, range: { min: number; max: number } | undefined): string | undefined {
+function countMistake(value: number, range: { min: number; max: number } | undefined): string | undefined {
   if (!Number.isInteger(value) || value < 1) return `${value} must be a whole number, at least 1`
   if (range && value < range.min) return `${value} is less than this plan's smallest, ${range.min}`
   if (range && value > range.max) return `${value} is more than this plan's largest, ${range.max}`

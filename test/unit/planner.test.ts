@@ -1,10 +1,10 @@
 import test from 'ava'
 import type { JsonObject } from '../../shared/json.ts'
-import { merge } from '../../shared/kubedb/databases/dimensions.ts'
+import type { Wanted } from '../../shared/kubedb/databases/database.ts'
 import { postgres } from '../../shared/kubedb/databases/postgres.ts'
+import { merge } from '../../shared/kubedb/databases/spec.ts'
 import type { Resolved } from '../../shared/kubedb/instance-record.ts'
 import { differences, planUpdate } from '../../shared/kubedb/planner.ts'
-import type { Parameters } from '../../shared/nouns.ts'
 
 const template = {
   replicas: 1,
@@ -14,8 +14,8 @@ const template = {
 }
 
 /** What is asked of KubeDB for these parameters, `version` 17.9 unless they say so. */
-function asked(parameters: Parameters = {}, more: Partial<Resolved> = {}): Resolved {
-  const settings = { addresses: 'cluster' } as const
+function asked(parameters: Partial<Wanted> = {}, more: Partial<Resolved> = {}): Resolved {
+  const settings = { addresses: 'cluster', instance: 'i' } as const
   const spec = postgres.build(template, { version: '17.9', ...parameters }, settings)
   return { spec, database: 'app', labels: {}, annotations: {}, ...more }
 }

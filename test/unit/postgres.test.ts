@@ -1,10 +1,12 @@
 import test from 'ava'
 import pg from 'pg'
+import { resourcesOf } from '../../shared/kubedb/databases/components.ts'
 import type { Reach } from '../../shared/kubedb/databases/database.ts'
-import { at, compareVersions, merge, put, resourcesOf } from '../../shared/kubedb/databases/dimensions.ts'
+import { compareVersions } from '../../shared/kubedb/databases/dimensions.ts'
 import { postgres } from '../../shared/kubedb/databases/postgres.ts'
+import { at, merge, put } from '../../shared/kubedb/databases/spec.ts'
 
-const inside = { addresses: 'cluster' } as const
+const inside = { addresses: 'cluster', instance: 'i' } as const
 const disk = { storage: { resources: { requests: { storage: '10Gi' } } } }
 
 test('a plan becomes a complete spec, the defaults of KubeDB that matter written out', (t) => {
@@ -94,9 +96,13 @@ test('a database in memory has no disk, and one with a disk says how large', (t)
 })
 
 test('platforms outside the cluster get a load balancer', (t) => {
-  const nodes = postgres.build(disk, { version: '18.3' }, { addresses: 'external', nodeHost: 'n' })
+  const nodes = postgres.build(
+    disk,
+    { version: '18.3' },
+    { addresses: 'external', nodeHost: 'n', instance: 'i' },
+  )
   t.deepEqual(nodes.serviceTemplates, [{ alias: 'primary', spec: { type: 'NodePort' } }])
-  const spec = postgres.build(disk, { version: '18.3' }, { addresses: 'external' })
+  const spec = postgres.build(disk, { version: '18.3' }, { addresses: 'external', instance: 'i' })
   t.deepEqual(spec.serviceTemplates, [{ alias: 'primary', spec: { type: 'LoadBalancer' } }])
 })
 

@@ -3,7 +3,7 @@
  * in `kinds.ts`, and its plans in the catalog.
  */
 import type { Json, JsonObject } from '../../json.ts'
-import type { Parameters, Role, Traits } from '../../nouns.ts'
+import type { Issuer, Parameters, Role, Traits } from '../../nouns.ts'
 
 export interface Database extends Traits {
   readonly kind: string
@@ -22,11 +22,12 @@ export interface Database extends Traits {
 
   /**
    * @param template the plan's spec
-   * @param parameters what the user asked for, checked against the plan
-   * @param settings what the broker's owner decides
-   * @returns the complete KubeDB spec, every default of KubeDB's webhook that matters written out
+   * @param wanted what the user asked for, checked against the plan
+   * @returns the complete KubeDB spec, every default of KubeDB's webhook that matters written out; the same for the
+   *   same arguments
+   * @throws {BrokerError} BadRequest where plan and parameters do not go together
    */
-  build(template: JsonObject, parameters: Parameters & { version: string }, settings: Settings): JsonObject
+  build(template: JsonObject, wanted: Wanted, circumstances: Circumstances): JsonObject
 
   /** What can change in a running database, in the order in which changes are made. */
   readonly dimensions: readonly Dimension[]
@@ -40,7 +41,7 @@ export interface Database extends Traits {
   /**
    * @returns host names that clients are given as a list, inside the cluster; without it, clients get the Service alone
    */
-  hosts?(database: Place): string[]
+  hosts?(database: Place): string[] | undefined
 
   /** @returns what an application needs to connect (OSB: the credentials of a binding) */
   credentials(reach: Reach, user: { name: string; password: string }): JsonObject
@@ -61,11 +62,23 @@ export type Accounts =
     connect(admin: Admin): Promise<Users>
   }
 
+/** The parameters in force, the version among them, and the issuer that `tls` names. */
+export interface Wanted extends Omit<Parameters, 'tls'> {
+  version: string
+  issuer?: Issuer
+}
+
 export interface Settings {
   /** `external`: the database gets an address outside the cluster */
   addresses: 'cluster' | 'external'
   /** host of the cluster's nodes: external addresses are node ports there, and not load balancers */
   nodeHost?: string | undefined
+}
+
+/** What a database is built for. */
+export interface Circumstances extends Settings {
+  /** id of the service instance, for what has to differ from database to database */
+  instance: string
 }
 
 /** One thing about a database that can be changed on its own. */

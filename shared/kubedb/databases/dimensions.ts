@@ -1,122 +1,18 @@
-/** Dimensions and spec-building that more than one kind shares. Pure. */
-import { BrokerError } from '../../errors.ts'
+/** What can change in a running database, as far as more than one kind shares it. Pure. */
 import { equal, isObject, type Json, type JsonObject } from '../../json.ts'
-import type { Parameters } from '../../nouns.ts'
 import { parseQuantity } from '../../quantity.ts'
-import type { Change, Dimension, Settings } from './database.ts'
-
-/** @returns the value at a dotted path, null where there is none */
-export function at(spec: JsonObject, path: string): Json {
-  let value: Json | undefined = spec
-  for (const key of path.split('.')) value = isObject(value) ? value[key] : undefined
-  return value ?? null
-}
-
-/** @returns a copy with `value` at the dotted path */
-export function put(spec: JsonObject, path: string, value: Json): JsonObject {
-  const [key = '', ...rest] = path.split('.')
-  if (rest.length === 0) return { ...spec, [key]: value }
-  const below = spec[key]
-  return { ...spec, [key]: put(isObject(below) ? below : {}, rest.join('.'), value) }
-}
-
-/** Deep merge: members of `over` win; lists of named objects are merged by name, others replaced whole. */
-export function merge(base: JsonObject, over: JsonObject): JsonObject {
-  const result: JsonObject = { ...base }
-  for (const [key, value] of Object.entries(over)) result[key] = merged(result[key], value)
-  return result
-}
-
-function merged(below: Json | undefined, value: Json): Json {
-  if (isObject(below) && isObject(value)) return merge(below, value)
-  const before = named(below)
-  const after = named(value)
-  if (!before || !after) return value
-  return [...new Map([...before, ...after]).keys()].map((name) =>
-    merge(before.get(name) ?? {}, after.get(name) ?? {}),
-  )
-}
-
-/** @returns the objects of a list by their names, or undefined where one has none */
-function named(list: Json | undefined): Map<string, JsonObject> | undefined {
-  if (!Array.isArray(list)) return undefined
-  const byName = new Map<string, JsonObject>()
-  for (const one of list) {
-    if (!isObject(one) || typeof one.name !== 'string') return undefined
-    byName.set(one.name, one)
-  }
-  return byName
-}
-
-const containersPath = 'podTemplate.spec.containers'
-
-const containers = (spec: JsonObject): JsonObject[] => {
-  const list = at(spec, containersPath)
-  return Array.isArray(list) ? list.filter((one): one is JsonObject => isObject(one)) : []
-}
-
-/** @returns requests and limits of the engine's container */
-export function resourcesOf(spec: JsonObject, container: string): JsonObject {
-  const found = containers(spec).find((one) => one.name === container)
-  const resources = found?.resources
-  return isObject(resources) ? resources : {}
-}
-
-/** Writes cpu and memory into the engine's container. Memory is requested and limited alike, CPU is not limited. */
-export function withResources(spec: JsonObject, container: string, { cpu, memory }: Parameters): JsonObject {
-  if (cpu === undefined && memory === undefined) return spec
-  const resources = merge(resourcesOf(spec, container), {
-    requests: { ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }) },
-    ...(memory === undefined ? {} : { limits: { memory } }),
-  })
-  const others = containers(spec).filter((one) => one.name !== container)
-  const engine = containers(spec).find((one) => one.name === container) ?? { name: container }
-  return put(spec, containersPath, [{ ...engine, resources }, ...others])
-}
-
-/**
- * Storage type, size and class of a kind that keeps its disk under `spec.storage`.
- *
- * @throws {BrokerError} BadRequest where size and type do not go together
- */
-export function withStorage(spec: JsonObject, { storage, storageClass }: Parameters): JsonObject {
-  const type = at(spec, 'storageType') ?? (isObject(spec.storage) || storage !== undefined ? 'Durable' : null)
-  if (type === null) {
-    throw new BrokerError(
-      'BadRequest',
-      'parameters.spec.storageType: missing; send "Durable" with spec.storage, or "Ephemeral" without',
-    )
-  }
-  if (type === 'Ephemeral') {
-    if (storage !== undefined || storageClass !== undefined) {
-      throw new BrokerError(
-        'BadRequest',
-        `parameters.${storage === undefined ? 'storageClass' : 'storage'}: this plan keeps its data in memory and has no disk; leave it out or choose a durable plan`,
-      )
-    }
-    const { storage: _, ...inMemory } = spec
-    return { ...inMemory, storageType: type }
-  }
-  let result: JsonObject = { ...spec, storageType: type }
-  if (storage !== undefined) result = put(result, 'storage.resources.requests.storage', storage)
-  if (storageClass !== undefined) result = put(result, 'storage.storageClassName', storageClass)
-  if (at(result, 'storage.resources.requests.storage') === null) {
-    throw new BrokerError(
-      'BadRequest',
-      'parameters.storage: missing; this plan keeps its data on a disk, say how large',
-    )
-  }
-  return at(result, 'storage.accessModes') === null
-    ? put(result, 'storage.accessModes', ['ReadWriteOnce'])
-    : result
-}
-
-/** A database that platforms outside the cluster reach gets a load balancer of its own. */
-export function withAddresses(spec: JsonObject, { addresses, nodeHost }: Settings): JsonObject {
-  if (addresses === 'cluster') return spec
-  const type = nodeHost === undefined ? 'LoadBalancer' : 'NodePort'
-  return { ...spec, serviceTemplates: [{ alias: 'primary', spec: { type } }] }
-}
+import { distribution } from '../../semver.ts'
+import {
+  below,
+  classKey,
+  containersKey,
+  type Layout,
+  resourcesOf,
+  sizeKey,
+  throughout,
+} from './components.ts'
+import type { Change, Dimension } from './database.ts'
+import { at, put } from './spec.ts'
 
 /** @returns less than, equal to or greater than 0; texts that are no quantities are compared as texts */
 function compareQuantities(one: string, other: string): number {
@@ -131,54 +27,139 @@ const sameQuantity = (one: Json | undefined, other: Json | undefined): boolean =
     ? compareQuantities(one, other) === 0
     : equal(one ?? null, other ?? null)
 
-/** cpu and memory of one container, changed by VerticalScaling; also while the database is not ready: it may be why. */
-export function resources(container: string): Dimension {
+/** @returns the member of that name, an empty object where there is none */
+export const section = (value: Json, name: string): JsonObject => object(object(value)[name])
+
+/** @returns the value where it is an object, else an empty one */
+export const object = (value: Json | undefined): JsonObject => (isObject(value) ? value : {})
+
+/** @returns whether requests and limits that are wanted are there; others may be there too */
+const hasResources = (live: JsonObject, wanted: JsonObject): boolean =>
+  ['requests', 'limits'].every((part) =>
+    Object.entries(section(wanted, part)).every(([name, value]) =>
+      sameQuantity(section(live, part)[name], value),
+    ),
+  )
+
+/** @returns the members of a value that is an object */
+const members = (value: Json): [string, Json][] => (isObject(value) ? Object.entries(value) : [])
+
+/**
+ * @returns the blocks of `wanted` that differ from those of `now`: an OpsRequest names only what it changes
+ */
+export const changed = (now: Json, wanted: Json): JsonObject =>
+  Object.fromEntries(
+    members(wanted).filter(([name, value]) => !equal(isObject(now) ? now[name] : null, value)),
+  )
+
+/** cpu and memory of every component, changed by VerticalScaling; also while the database is not ready: it may be why. */
+export function resources(layout: Layout): Dimension {
   return {
     name: 'resources',
-    paths: [containersPath],
-    read: (spec) => resourcesOf(spec, container),
-    reached: (live, wanted) =>
-      ['requests', 'limits'].every((part) =>
-        Object.entries(section(wanted, part)).every(([name, value]) =>
-          sameQuantity(section(live, part)[name], value),
-        ),
+    paths: throughout(layout, containersKey),
+    read: (spec) =>
+      Object.fromEntries(
+        layout
+          .components(spec)
+          .map(({ name, path }) => [name, resourcesOf(spec, layout.container, path)] as const),
       ),
-    change: (_, wanted) => ({
+    reached: (live, wanted) =>
+      members(wanted).every(([name]) => hasResources(section(live, name), section(wanted, name))),
+    change: (now, wanted) => ({
       by: 'opsRequest',
       type: 'VerticalScaling',
       apply: 'Always',
       timeout: '15m',
-      body: { verticalScaling: { [container]: { resources: wanted } } },
+      body: {
+        verticalScaling: Object.fromEntries(
+          members(wanted)
+            .filter(([name]) => !hasResources(section(now, name), section(wanted, name)))
+            .map(([name, value]) => [name, { resources: value }]),
+        ),
+      },
     }),
   }
 }
 
-const section = (value: Json, name: string): JsonObject => {
-  const part = isObject(value) ? value[name] : undefined
-  return isObject(part) ? part : {}
-}
-
-/** Size of the disk. It only grows; a disk that somebody has grown further is left alone. */
-export function disk(component: string): Dimension {
+/** Sizes of the disks. They only grow; a disk that somebody has grown further is left alone. */
+export function disks(layout: Layout): Dimension {
+  const several = layout.paths.length > 1
   return {
     name: 'storage',
-    paths: ['storage.resources'],
-    read: (spec) => at(spec, 'storage.resources.requests.storage'),
+    paths: throughout(layout, 'storage.resources'),
+    read: (spec) => disksOf(layout, spec, sizeKey),
     reached: (live, wanted) =>
-      typeof live === 'string' && typeof wanted === 'string' && compareQuantities(live, wanted) >= 0,
+      members(wanted).every(([name, size]) => atLeast(isObject(live) ? live[name] : null, size)),
     change(now, wanted): Change {
-      if (typeof now !== 'string' || typeof wanted !== 'string') {
-        return impossible('storage: a database in memory cannot get a disk, nor one with a disk lose it')
-      }
-      if (compareQuantities(wanted, now) < 0) {
-        return impossible(`storage: a disk cannot shrink; it is ${now} now, ask for that or more`)
+      const grown: JsonObject = {}
+      for (const [name, size] of members(wanted)) {
+        const before = isObject(now) ? now[name] : undefined
+        const what = several ? `storage of ${name}` : 'storage'
+        if (atLeast(before, size) && atLeast(size, before)) continue
+        if (typeof before !== 'string' || typeof size !== 'string') {
+          return impossible(`${what}: a database in memory cannot get a disk, nor one with a disk lose it`)
+        }
+        if (compareQuantities(size, before) < 0) {
+          return impossible(`${what}: a disk cannot shrink; it is ${before} now, ask for that or more`)
+        }
+        grown[name] = size
       }
       return {
         by: 'opsRequest',
         type: 'VolumeExpansion',
         apply: 'Always',
         timeout: '30m',
-        body: { volumeExpansion: { mode: 'Online', [component]: wanted } },
+        body: { volumeExpansion: { mode: 'Online', ...grown } },
+      }
+    },
+  }
+}
+
+const atLeast = (live: Json | undefined, wanted: Json | undefined): boolean =>
+  typeof live === 'string' && typeof wanted === 'string'
+    ? compareQuantities(live, wanted) >= 0
+    : equal(live ?? null, wanted ?? null)
+
+/** @returns what stands at `key` in every component with a disk, by the component's name */
+const disksOf = (layout: Layout, spec: JsonObject, key: string): JsonObject =>
+  Object.fromEntries(
+    layout
+      .components(spec)
+      .filter(({ disk }) => disk)
+      .map(({ name, path }) => [name, at(spec, below(path, key))] as const),
+  )
+
+/**
+ * StorageClass of the disks, changed by StorageMigration: KubeDB copies every server's data to a new disk, one after
+ * the other, and removes the old one.
+ *
+ * @param blocks `each`: the OpsRequest names every component; `one`: it knows one class for all
+ */
+export function storageClass(layout: Layout, blocks: 'one' | 'each'): Dimension {
+  return {
+    name: 'storageClass',
+    paths: throughout(layout, classKey),
+    read: (spec) => disksOf(layout, spec, classKey),
+    reached: (live, wanted) => Object.keys(changed(live, wanted)).length === 0,
+    change(now, wanted): Change {
+      const moved = Object.entries(changed(now, wanted))
+      const moves = moved.flatMap(([name, to]) =>
+        typeof to === 'string'
+          ? [[name, { storageClassName: to, oldPVReclaimPolicy: 'Delete' }] as const]
+          : [],
+      )
+      const [first] = moves
+      if (!first || moves.length < moved.length) {
+        return impossible(
+          'storageClass: disks move to a class that is named, not back to whichever the cluster takes for its default; name one',
+        )
+      }
+      return {
+        by: 'opsRequest',
+        type: 'StorageMigration',
+        apply: 'IfReady',
+        timeout: '2h',
+        body: { migration: blocks === 'one' ? first[1] : Object.fromEntries(moves) },
       }
     },
   }
@@ -191,10 +172,20 @@ export function version(): Dimension {
     paths: ['version'],
     read: (spec) => at(spec, 'version'),
     reached: (live, wanted) =>
-      typeof live === 'string' && typeof wanted === 'string' && compareVersions(live, wanted) > 0,
+      typeof live === 'string' &&
+      typeof wanted === 'string' &&
+      distribution(live) === distribution(wanted) &&
+      compareVersions(live, wanted) > 0,
     change(now, wanted): Change {
-      if (typeof now === 'string' && typeof wanted === 'string' && compareVersions(wanted, now) < 0) {
-        return impossible(`version: ${now} cannot go back to ${wanted}; databases are not downgraded`)
+      if (typeof now === 'string' && typeof wanted === 'string') {
+        if (distribution(now) !== distribution(wanted)) {
+          return impossible(
+            `version: ${now} cannot become ${wanted}, which is another make of the engine; make a new instance and copy the data`,
+          )
+        }
+        if (compareVersions(wanted, now) < 0) {
+          return impossible(`version: ${now} cannot go back to ${wanted}; databases are not downgraded`)
+        }
       }
       return {
         by: 'opsRequest',
@@ -219,29 +210,91 @@ export function compareVersions(one: string, other: string): number {
   return 0
 }
 
-/** Engine settings in one file of `spec.configuration.inline`, changed by Reconfigure; a full disk is never Ready. */
-export function configuration(file: string): Dimension {
+interface Scaling {
+  paths: readonly string[]
+  /** @returns the numbers, by the names that HorizontalScaling has for them */
+  read(spec: JsonObject): JsonObject
+  /** @returns what of the change is named in the OpsRequest; without it, the numbers that differ */
+  body?(now: Json, wanted: Json): JsonObject
+  /** @returns why there is no way */
+  limit?(now: Json, wanted: Json): string | undefined
+}
+
+/** Numbers of servers and shards, changed by HorizontalScaling. */
+export function servers({ paths, read, body = changed, limit = () => undefined }: Scaling): Dimension {
+  return {
+    name: 'replicas',
+    paths,
+    read,
+    reached: (live, wanted) => Object.keys(changed(live, wanted)).length === 0,
+    change(now, wanted): Change {
+      const why = limit(now, wanted)
+      if (why !== undefined) return impossible(why)
+      return {
+        by: 'opsRequest',
+        type: 'HorizontalScaling',
+        apply: 'IfReady',
+        timeout: '30m',
+        body: { horizontalScaling: body(now, wanted) },
+      }
+    },
+  }
+}
+
+/** Engine settings in the files of `spec.configuration.inline`, changed by Reconfigure; a full disk is never Ready. */
+export function configuration(): Dimension {
   return {
     name: 'configuration',
-    paths: ['configuration'],
-    read: (spec) => {
-      const inline = at(spec, 'configuration.inline')
-      return (isObject(inline) ? inline[file] : undefined) ?? ''
-    },
+    paths: ['configuration.inline'],
+    read: (spec) => section(section(spec, 'configuration'), 'inline'),
     reached: (live, wanted) => equal(live, wanted),
     change: (_, wanted) => ({
       by: 'opsRequest',
       type: 'Reconfigure',
       apply: 'Always',
       timeout: '15m',
-      // What was there goes first: settings no longer wanted would stay otherwise.
-      body: {
-        configuration: {
-          removeCustomConfig: true,
-          ...(wanted === '' ? {} : { applyConfig: { [file]: wanted } }),
-          restart: 'auto',
-        },
-      },
+      body: { configuration: reconfigured(wanted) },
+    }),
+  }
+}
+
+/** What was there goes first: settings no longer wanted would stay otherwise. */
+export function reconfigured(files: Json): JsonObject {
+  return {
+    removeCustomConfig: true,
+    ...(members(files).length === 0 ? {} : { applyConfig: files }),
+    restart: 'auto',
+  }
+}
+
+interface Encryption {
+  /** keys of the spec that the OpsRequest has beside the issuer */
+  also?: readonly string[]
+  /** paths that belong to it besides `tls` */
+  paths?: readonly string[]
+}
+
+/** @returns the issuer of a spec's certificates and what goes with it; null where there is none */
+export function encryption(spec: JsonObject, also: readonly string[] = []): Json {
+  const { kind, name } = section(section(spec, 'tls'), 'issuerRef')
+  if (kind === undefined || name === undefined) return null
+  const said = also.filter((key) => spec[key] !== undefined).map((key) => [key, spec[key] ?? null] as const)
+  return { issuerRef: { apiGroup: 'cert-manager.io', kind, name }, ...Object.fromEntries(said) }
+}
+
+/** Encrypted connections, changed by ReconfigureTLS. */
+export function tls({ also = [], paths = [] }: Encryption = {}): Dimension {
+  return {
+    name: 'tls',
+    paths: ['tls.issuerRef', ...also, ...paths],
+    read: (spec) => encryption(spec, also),
+    reached: (live, wanted) => equal(live, wanted),
+    change: (_, wanted) => ({
+      by: 'opsRequest',
+      type: 'ReconfigureTLS',
+      apply: 'IfReady',
+      timeout: '30m',
+      body: { tls: wanted ?? { remove: true } },
     }),
   }
 }
@@ -256,6 +309,19 @@ export function patched(name: string, path: string, absent: Json): Dimension {
     change: (_, wanted) => ({ by: 'patch', spec: put({}, path, wanted) }),
   }
 }
+
+/** What all kinds have of plain patches and of what is chosen once. */
+export const ordinary: readonly Dimension[] = [
+  patched('suspended', 'halted', false),
+  patched('deletionPolicy', 'deletionPolicy', 'WipeOut'),
+  patched('addresses', 'serviceTemplates', []),
+]
+
+export const storageType = fixed(
+  'storageType',
+  'storageType',
+  'data cannot move between memory and disk; make a new instance',
+)
 
 /** A part of the spec that is chosen once, with the sentence that says so. */
 export function fixed(name: string, path: string, why: string): Dimension {

@@ -1,8 +1,15 @@
 /** The KubeDB kinds that this broker offers, one line each. */
 import type { Database } from './database.ts'
+import { elasticsearch } from './elasticsearch.ts'
+import { memcached } from './memcached.ts'
+import { mongodb } from './mongodb.ts'
+import { mysql } from './mysql.ts'
 import { postgres } from './postgres.ts'
+import { redis } from './redis.ts'
 
-export const kinds: ReadonlyMap<string, Database> = new Map([postgres].map((kind) => [kind.kind, kind]))
+const all = [elasticsearch, memcached, mongodb, mysql, postgres, redis]
+
+export const kinds: ReadonlyMap<string, Database> = new Map(all.map((kind) => [kind.kind, kind]))
 
 /** @throws {Error} when a record or a catalog names a kind that this broker does not have */
 export function kindOf(name: string): Database {

@@ -1,22 +1,24 @@
 /** PostgreSQL as KubeDB runs it. */
 import { isObject, type Json, type JsonObject } from '../../json.ts'
 import type { Setting } from '../../nouns.ts'
-import type { Change, Database } from './database.ts'
+import { alike, withResources, withStorage } from './components.ts'
+import type { Database } from './database.ts'
 import {
-  at,
   configuration,
-  disk,
-  fixed,
-  merge,
-  patched,
+  disks,
+  ordinary,
   resources,
+  servers,
+  storageClass,
+  storageType,
+  tls,
   version,
-  withAddresses,
-  withResources,
-  withStorage,
 } from './dimensions.ts'
+import { begin, finish, lines, sizable, withFile, withTls } from './draft.ts'
+import { at } from './spec.ts'
 
 const container = 'postgres'
+const layout = alike(container)
 const configFile = 'user.conf'
 
 /** Units are required, so that no value means something else than it seems to. */
@@ -66,16 +68,13 @@ const settings: { [name: string]: Setting } = {
   },
 }
 
-/** One line a setting, in the order of names: equal settings give equal files. */
-function configurationFile(wanted: { [setting: string]: string | number | boolean }): string {
-  return Object.keys(wanted)
-    .sort()
-    .map((name) => `${name} = '${String(wanted[name]).replaceAll("'", "''")}'\n`)
-    .join('')
+/** A quote within a value is written twice. */
+function setting(name: string, value: string | number | boolean): string {
+  return `${name} = '${String(value).replaceAll("'", "''")}'`
 }
 
-function replication(spec: JsonObject): JsonObject {
-  const replicas = at(spec, 'replicas') ?? 1
+function replication(spec: JsonObject): JsonObject & { replicas: Json } {
+  const replicas = spec.replicas ?? 1
   if (replicas === 1) return { ...spec, replicas }
   return { standbyMode: 'Hot', streamingMode: 'Asynchronous', ...spec, replicas }
 }
@@ -96,6 +95,7 @@ export const postgres: Database = {
     'storage',
     'storageClass',
     'replicas',
+    'tls',
     'database',
     'configuration',
     'deletionPolicy',
@@ -103,20 +103,14 @@ export const postgres: Database = {
     'metadata',
     'spec',
   ],
+  lacks: { shards: 'has no shards; ask for more replicas, or for larger servers' },
   settings,
   spec: [
     'replicas',
     'standbyMode=Hot|Warm',
     'streamingMode=Synchronous|Asynchronous',
     'storageType=Durable|Ephemeral',
-    'storage.storageClassName',
-    'storage.accessModes.*=ReadWriteOnce|ReadWriteOncePod',
-    'storage.resources.requests.storage',
-    `podTemplate.spec.containers.*.name=${container}`,
-    'podTemplate.spec.containers.*.resources.requests.cpu',
-    'podTemplate.spec.containers.*.resources.requests.memory',
-    'podTemplate.spec.containers.*.resources.limits.cpu',
-    'podTemplate.spec.containers.*.resources.limits.memory',
+    ...sizable('', container),
     'deletionPolicy=Halt|Delete|WipeOut',
   ],
   container,
@@ -128,58 +122,34 @@ export const postgres: Database = {
   },
   roles: ['owner', 'readWrite', 'readOnly'],
 
-  build(template, parameters, broker) {
-    let spec = merge(template, parameters.spec ?? {})
-    spec = { ...spec, version: parameters.version }
-    if (parameters.replicas !== undefined) spec.replicas = parameters.replicas
-    spec = withResources(spec, container, parameters)
-    spec = replication(withStorage(spec, parameters))
-    if (parameters.configuration !== undefined) {
-      const planned = at(spec, 'configuration.inline')
-      const base = isObject(planned) ? String(planned[configFile] ?? '') : ''
-      const text = base + configurationFile(parameters.configuration)
-      if (text !== '') spec.configuration = { inline: { [configFile]: text } }
-    }
-    spec.deletionPolicy = parameters.deletionPolicy ?? spec.deletionPolicy ?? 'WipeOut'
-    if (parameters.suspended !== undefined) spec.halted = parameters.suspended
-    return withAddresses(spec, broker)
+  build(template, wanted, circumstances) {
+    let spec = begin(template, wanted)
+    if (wanted.replicas !== undefined) spec.replicas = wanted.replicas
+    spec = withResources(spec, layout, wanted)
+    spec = replication(withStorage(spec, layout, wanted))
+    // Encryption is demanded of every client; which of them checks the certificate is for the client to say.
+    spec = withTls(spec, wanted.issuer, { sslMode: 'require' })
+    spec = withFile(spec, configFile, lines(wanted.configuration, setting))
+    return finish(spec, wanted, circumstances)
   },
 
   dimensions: [
-    patched('suspended', 'halted', false),
-    patched('deletionPolicy', 'deletionPolicy', 'WipeOut'),
-    patched('addresses', 'serviceTemplates', []),
-    fixed('storageType', 'storageType', 'data cannot move between memory and disk; make a new instance'),
-    fixed(
-      'storageClass',
-      'storage.storageClassName',
-      'the class of a disk is chosen when the instance is made',
-    ),
-    disk(container),
-    resources(container),
-    {
-      name: 'replicas',
+    ...ordinary,
+    storageType,
+    storageClass(layout, 'one'),
+    disks(layout),
+    resources(layout),
+    servers({
       paths: ['replicas', 'standbyMode', 'streamingMode'],
-      read: (spec): Json => {
-        const replicas = at(spec, 'replicas') ?? 1
-        if (replicas === 1) return { replicas }
-        return {
-          replicas,
-          standbyMode: at(spec, 'standbyMode') ?? 'Hot',
-          streamingMode: at(spec, 'streamingMode') ?? 'Asynchronous',
-        }
+      read(spec) {
+        const { replicas, standbyMode = null, streamingMode = null } = replication(spec)
+        return replicas === 1 ? { replicas } : { replicas, standbyMode, streamingMode }
       },
-      reached: (live, wanted) => JSON.stringify(live) === JSON.stringify(wanted),
-      change: (_, wanted): Change => ({
-        by: 'opsRequest',
-        type: 'HorizontalScaling',
-        apply: 'IfReady',
-        timeout: '30m',
-        // Modes left out would be set to Hot and Asynchronous.
-        body: { horizontalScaling: wanted },
-      }),
-    },
-    configuration(configFile),
+      // Modes left out would be set to Hot and Asynchronous.
+      body: (_, wanted) => (isObject(wanted) ? wanted : {}),
+    }),
+    tls({ also: ['sslMode'] }),
+    configuration(),
     version(),
   ],
 
