@@ -104,15 +104,67 @@ test('the shipped catalog keeps the rules, for the kinds the broker has', async 
   for (const plan of postgresql?.plans ?? []) t.is(plan.spec.deletionPolicy, 'WipeOut')
 })
 
+/** Services and plans of the AppsCode Service Broker, whose instances keep their ids. */
+const inherited = {
+  'elasticsearch 315fc21c-829e-4aa1-8c16-f7921c33550d': [
+    'demo-elasticsearch c4e99557-3a81-452e-b9cf-660f01c155c0',
+    'demo-elasticsearch-cluster 2f05622b-724d-458f-abc8-f223b1afa0b9',
+    'elasticsearch 6fa212e2-e043-4ae9-91c2-8e5c4403d894',
+  ],
+  'memcached d88856cb-fe3f-4473-ba8b-641480da810f': [
+    'demo-memcached af1ce2dc-5734-4e41-aaa2-8aa6a58d688f',
+    'memcached d40e49b2-f8fb-4d47-96d3-35089bd0942d',
+  ],
+  'mongodb d690058d-666c-45d8-ba98-fcb9fb47742e': [
+    'demo-mongodb 498c12a6-7a68-4983-807b-75737f99062a',
+    'demo-mongodb-cluster 6af19c54-7757-42e5-bb74-b8350037c4a2',
+    'mongodb e8f87ba6-0711-42db-a663-a3c75b78a541',
+  ],
+  'mysql 938a70c5-f2bc-4658-82dd-566bed7797e9': [
+    'demo-mysql 1fd1abf1-e8e1-44a2-8214-bf0fd1ce9417',
+    'mysql 6ed1ab9e-a640-4f26-9328-423b2e3816d7',
+  ],
+  'postgresql 2010d83f-d908-4d9f-879c-ce8f5f527f2a': [
+    'demo-postgresql c4bcf392-7ebb-4623-a79d-13d00d761d56',
+    'demo-ha-postgresql 41818203-0e2d-4d30-809f-a60c8c73dae8',
+    'postgresql 13373a9b-d5f5-4d9a-88df-d696bbc19071',
+  ],
+  'redis ccfd1c81-e59f-4875-a39f-75ba55320ce0': [
+    'demo-redis 4b6ad8a7-272e-4cfd-bb38-5b9d4bd3962f',
+    'redis 45716530-cadb-4247-b06a-24a34200d734',
+  ],
+}
+
+test('the shipped catalog has every service and plan of the AppsCode broker, under the same ids', async (t) => {
+  const catalog = parseCatalog(parseYaml(await readFile(shippedFile, 'utf8')), kinds)
+  for (const [service, plans] of Object.entries(inherited)) {
+    const found = catalog.services.find(({ id, name }) => `${name} ${id}` === service)
+    const names = found?.plans.map(({ id, name }) => `${name} ${id}`) ?? []
+    t.deepEqual(
+      plans.filter((plan) => !names.includes(plan)),
+      [],
+      service,
+    )
+  }
+})
+
+test('the shipped catalog has plans from small to highly available for every engine', async (t) => {
+  const catalog = parseCatalog(parseYaml(await readFile(shippedFile, 'utf8')), kinds)
+  t.deepEqual(catalog.services.map(({ kind }) => kind).sort(), [...kinds.keys()].sort())
+  for (const { kind, plans } of catalog.services) {
+    const names = plans.map(({ name }) => name)
+    t.true(names.includes('small'), kind)
+    t.true(names.includes(kind === 'Memcached' ? 'large' : 'large-ha'), kind)
+    t.is(plans.filter(({ parameters }) => parameters.spec).length, 1, kind)
+    for (const plan of plans) t.is(plan.spec.deletionPolicy, 'WipeOut')
+  }
+})
+
 test('the shipped catalog has every boolean written out and strings that platforms take', async (t) => {
   const { services } = body(await readFile(shippedFile, 'utf8'), kinds)
   for (const service of services) {
-    for (const key of [
-      'bindable',
-      'instances_retrievable',
-      'bindings_retrievable',
-      'allow_context_updates',
-    ]) {
+    t.is(typeof service.bindable, 'boolean')
+    for (const key of ['instances_retrievable', 'bindings_retrievable', 'allow_context_updates']) {
       t.is(service[key], true)
     }
     t.is(service.kind, undefined)
@@ -120,7 +172,8 @@ test('the shipped catalog has every boolean written out and strings that platfor
       for (const key of ['free', 'bindable', 'plan_updateable', 'binding_rotatable']) {
         t.is(typeof plan[key], 'boolean', `${plan.name} ${key}`)
       }
-      t.deepEqual(plan.maintenance_info, { version: '18.3.0', description: 'Postgres 18.3' })
+      t.regex(plan.maintenance_info.version, /^[0-9]+\.[0-9]+\.[0-9]+$/)
+      t.regex(plan.maintenance_info.description, /^[A-Za-z]+ ([a-z]+-)?[0-9.]+$/)
       t.is(typeof plan.maximum_polling_duration, 'number')
       t.deepEqual(
         Object.keys(plan).filter((key) =>
@@ -131,7 +184,7 @@ test('the shipped catalog has every boolean written out and strings that platfor
       for (const schema of [
         plan.schemas.service_instance.create.parameters,
         plan.schemas.service_instance.update.parameters,
-        plan.schemas.service_binding.create.parameters,
+        ...(plan.bindable ? [plan.schemas.service_binding.create.parameters] : []),
       ]) {
         t.is(schema.$schema, 'http://json-schema.org/draft-04/schema#')
         t.true(JSON.stringify(schema).length < 64_000)

@@ -49,6 +49,10 @@ test('each change is the OpsRequest that KubeDB has for it', (t) => {
   t.deepEqual(planned(asked(), asked({ replicas: 3 })), ['HorizontalScaling'])
   t.deepEqual(planned(asked(), asked({ configuration: { work_mem: '8MB' } })), ['Reconfigure'])
   t.deepEqual(planned(asked(), asked({ version: '18.3' })), ['UpdateVersion'])
+  t.deepEqual(planned(asked(), asked({ storageClass: 'fast' })), ['StorageMigration'])
+  const issuer = { kind: 'ClusterIssuer', name: 'ca' } as const
+  t.deepEqual(planned(asked(), asked({ issuer })), ['ReconfigureTLS'])
+  t.deepEqual(planned(asked({ issuer }), asked()), ['ReconfigureTLS'])
 })
 
 test('what KubeDB takes as a plain patch is one', (t) => {
@@ -138,8 +142,8 @@ test('what cannot be is refused with a sentence', (t) => {
     'version: 18.3 cannot go back to 17.9; databases are not downgraded',
   )
   t.regex(
-    String(planned(asked(), asked({ storageClass: 'fast' }))),
-    /^storageClass: the class of a disk is chosen/,
+    String(planned(asked({ storageClass: 'fast' }), asked())),
+    /^storageClass: disks move to a class that is named, not back/,
   )
   const inMemory = {
     spec: { version: '17.9', replicas: 1, storageType: 'Ephemeral', deletionPolicy: 'WipeOut' },

@@ -1,0 +1,30 @@
+/** The catalog that the project ships, for tests that walk its plans. */
+import { readFileSync } from 'node:fs'
+import type { Database } from '../../shared/kubedb/databases/database.ts'
+import { kindOf, kinds } from '../../shared/kubedb/databases/kinds.ts'
+import type { Plan } from '../../shared/nouns.ts'
+import { catalogOf } from '../../shared/osb/catalog.ts'
+import { checkCatalog } from '../../shared/osb/catalog-file.ts'
+import { parseYaml } from '../../shared/osb/catalog-yaml.ts'
+
+export interface Shipped {
+  plan: Plan
+  kind: Database
+}
+
+/** @returns every plan of the shipped catalog with its kind */
+export function shippedPlans(): Shipped[] {
+  const text = readFileSync(new URL('../../knative/base/catalog.yaml', import.meta.url), 'utf8')
+  const catalog = catalogOf(checkCatalog(parseYaml(text), kinds), kinds)
+  return catalog.services.flatMap(({ plans }) => plans.map((plan) => ({ plan, kind: kindOf(plan.kind) })))
+}
+
+/**
+ * @param service name of the service, such as mysql
+ * @param name of the plan
+ */
+export function shippedPlan(service: string, name: string): Shipped {
+  const found = shippedPlans().find(({ plan }) => plan.serviceName === service && plan.name === name)
+  if (!found) throw new Error(`the shipped catalog has no plan ${name} of ${service}`)
+  return found
+}
