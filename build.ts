@@ -1,5 +1,5 @@
 /**
- * Bundles the functions: `dist/functions/<name>/index.js` each. What several of them need is in `chunks/` once, by which
+ * Bundles the functions and the edge router: `dist/functions/<name>/index.js` each. What several of them need is in `chunks/` once, by which
  * functions need it, so that none loads what it does not use; what is imported lazily (drivers, telemetry) is read
  * only when used.
  *
@@ -8,8 +8,8 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
 import { join, relative } from 'node:path'
-import { build, type Plugin } from 'esbuild'
-import { routes } from './shared/routes.ts'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
+import { edgeRouter, routes } from './shared/routes.ts'
 
 /**
  * Node's own modules without an `import` of them. That would evaluate all they export, also what is made only when it is
@@ -40,49 +40,63 @@ const builtins: Plugin = {
   },
 }
 
+/** What both builds have in common. */
+const options = {
+  absWorkingDir: import.meta.dirname,
+  // Names of chunks follow from their source maps too, which tell the way to the sources: it is that from here,
+  // wherever the bundles are written.
+  outdir: 'dist/functions',
+  write: false,
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node22',
+  // Names stay as they are: they appear in logs, and to keep them beside short ones costs time at every start.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  sourcemap: 'linked',
+  sourcesContent: false,
+  legalComments: 'none',
+  logLevel: 'error',
+  plugins: [builtins],
+  // pg takes this faster driver if it is there; it is not.
+  external: ['pg-native'],
+} satisfies BuildOptions
+
 /**
- * Builds all functions of the route map. The same sources give the same bytes.
+ * Builds all functions of the route map, and the edge router. The same sources give the same bytes.
  *
  * @param outdir receives the bundles; earlier ones in it are removed
  * @throws when a source does not compile; the message names file and line
  */
 export async function buildFunctions(outdir: string): Promise<void> {
   const names = routes.map((route) => route.function)
-  const { outputFiles } = await build({
-    absWorkingDir: import.meta.dirname,
-    entryPoints: Object.fromEntries(names.map((name) => [`${name}/index`, `functions/${name}.ts`])),
-    // Names of chunks follow from their source maps too, which tell the way to the sources: it is that from here,
-    // wherever the bundles are written.
-    outdir: 'dist/functions',
-    write: false,
-    bundle: true,
-    splitting: true,
-    chunkNames: 'chunks/[name]-[hash]',
-    format: 'esm',
-    platform: 'node',
-    target: 'node22',
-    // Names stay as they are: they appear in logs, and to keep them beside short ones costs time at every start.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    sourcemap: 'linked',
-    sourcesContent: false,
-    legalComments: 'none',
-    logLevel: 'error',
-    plugins: [builtins],
-    // pg takes this faster driver if it is there; it is not.
-    external: ['pg-native'],
-  })
-  for (const folder of [...names, 'chunks']) {
+  const built = await Promise.all([
+    build({
+      ...options,
+      entryPoints: Object.fromEntries(names.map((name) => [`${name}/index`, `functions/${name}.ts`])),
+      splitting: true,
+      chunkNames: 'chunks/[name]-[hash]',
+    }),
+    // By itself: what it has in common with the functions would be one more file for each of them to read.
+    build({
+      ...options,
+      entryPoints: { [`${edgeRouter}/index`]: 'edge/router.ts' },
+    }),
+  ])
+  for (const folder of [...names, edgeRouter, 'chunks']) {
     await rm(join(outdir, folder), { recursive: true, force: true })
     await mkdir(join(outdir, folder), { recursive: true })
   }
   // Bundles are ES modules wherever the folder is put.
   await writeFile(join(outdir, 'package.json'), '{"type":"module"}\n')
   await Promise.all(
-    outputFiles.map(({ path, contents }) => {
-      const inside = relative(join(import.meta.dirname, 'dist/functions'), path)
-      return writeFile(join(outdir, inside), contents)
-    }),
+    built
+      .flatMap(({ outputFiles }) => outputFiles)
+      .map(({ path, contents }) => {
+        const inside = relative(join(import.meta.dirname, 'dist/functions'), path)
+        return writeFile(join(outdir, inside), contents)
+      }),
   )
 }
 

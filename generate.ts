@@ -12,6 +12,7 @@ import type { Files } from './generate/manifest.ts'
 import { rbacFiles } from './generate/rbac.ts'
 import { routesPage } from './generate/routes-page.ts'
 import { variables } from './shared/config.ts'
+import { routerVariables } from './shared/gateway/config.ts'
 import { kinds } from './shared/kubedb/databases/kinds.ts'
 import { renderCatalog } from './shared/osb/catalog-yaml.ts'
 
@@ -23,7 +24,7 @@ export async function derivedFiles(root: string): Promise<Files> {
     ...knativeFiles(),
     'knative/base/catalog.json': renderCatalog(catalog, kinds),
     'docs/routes.md': routesPage(),
-    'docs/configuration.md': configurationPage(variables()),
+    'docs/configuration.md': configurationPage(variables(), routerVariables()),
   }
 }
 

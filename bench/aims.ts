@@ -13,6 +13,9 @@ export function coldStartAim(name: FunctionName): number {
 /** Most that a warm operation may take, in times of its own calls. */
 export const warmAim = 1.3
 
+/** Most milliseconds that the edge router may add to a request. */
+export const edgeAim = 1
+
 export interface Miss {
   name: FunctionName
   what: 'wall time' | 'CPU time' | 'warm'

@@ -1,7 +1,7 @@
 /** Results as tables: on the terminal, and as docs/performance.md. */
 import { table } from '../generate/table.ts'
 import { routes } from '../shared/routes.ts'
-import { coldStartAim, coldStartRatio, type Miss, misses, warmAim } from './aims.ts'
+import { coldStartAim, coldStartRatio, edgeAim, type Miss, misses, warmAim } from './aims.ts'
 import type { Cache, ColdStarts } from './cold-start.ts'
 import { empty, rungs } from './ladder.ts'
 import type { Latency } from './latency.ts'
@@ -46,6 +46,7 @@ export function report(results: Results): string {
       `same to PostgreSQL through the same driver. The way to a function and back alone takes ${milliseconds(median(results.way))} ms ` +
       '(the empty server); the bare calls have no such way.',
     warmTable(results),
+    edgeLine(results),
     '## Calls of the API server',
     'Authentication aside. Calls of one round are made at once.',
     callsTable(results),
@@ -129,6 +130,15 @@ function warmTable({ latencies }: Results): string {
   return table(
     ['', 'p50', 'p95', 'bare p50', 'bare p95', 'p50 ×', 'p95 ×'],
     [...latencies].map(([name, latency]) => [name, ...latencyCells(latency)]),
+  )
+}
+
+function edgeLine({ edge }: Results): string {
+  const [through, direct] = [median(edge.operation), median(edge.bare)]
+  const reached = through - direct <= edgeAim
+  return (
+    `The edge router, where it stands before the functions, adds ${(through - direct).toFixed(2)} ms to a request (p50 ` +
+    `${through.toFixed(2)} and ${direct.toFixed(2)} ms; aim: at most ${edgeAim} ms${reached ? '' : ', not reached'}).`
   )
 }
 

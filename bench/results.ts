@@ -17,6 +17,8 @@ export interface Results {
   calls: Map<FunctionName, string[][]>
   /** milliseconds of a request to the empty server: what the way there takes */
   way: number[]
+  /** through the edge router, and without it */
+  edge: Latency
   latencies: Map<FunctionName, Latency>
   throughputs: Map<string, Throughput>
   scale: AtSize[]

@@ -13,6 +13,7 @@ import type { FunctionName } from '../shared/routes.ts'
 import { shapeOf } from '../test/support/fault-call.ts'
 import { bareOf } from './bare.ts'
 import { coldStarts, functionsOf } from './cold-start.ts'
+import { edgeOf } from './edge.ts'
 import { recordEngine } from './engine-recording.ts'
 import { empty, ladder } from './ladder.ts'
 import { type Latency, latencyOf } from './latency.ts'
@@ -96,6 +97,7 @@ async function measure(site: Site, extent: Extent, busy: boolean): Promise<Resul
     say('Warm latencies')
     const asEmpty: Operation = { name: 'catalog', status: 200, prepare: () => root, done: () => undefined }
     const way = await latencyOf(site, asEmpty, idle, undefined, extent.reads, extent.latencyTime)
+    const edge = await edgeOf(site, idle, extent.reads, extent.latencyTime)
     const latencies = new Map<FunctionName, Latency>()
     for (const operation of operations) {
       const server = servers.get(operation.name)
@@ -137,6 +139,7 @@ async function measure(site: Site, extent: Extent, busy: boolean): Promise<Resul
         ]),
       ),
       way: way.operation,
+      edge,
       latencies,
       throughputs,
       scale,

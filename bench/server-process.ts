@@ -42,6 +42,7 @@ export interface Answer {
 
 export interface ServerProcess {
   name: string
+  port: number
   /** over kept-alive connections */
   send(wish: Wish): Promise<Answer>
   /** milliseconds of CPU time since its start, user and system, of all its threads */
@@ -131,6 +132,7 @@ function serverOf(
 
   return {
     name,
+    port,
     failure,
     send: ({ method, path, headers, body }) =>
       new Promise((resolve, reject) => {

@@ -180,7 +180,7 @@ async function openStillNamespace({ administrator, namespaces }: TestCluster): P
 const reachEngine: ReadonlySet<FunctionName> = new Set(['bind', 'unbind', 'last-binding-operation'])
 
 /** @returns a script in the place of the cluster's DNS, to be loaded before a function */
-function resolving(names: string): string {
+export function resolving(names: string): string {
   const known = JSON.stringify(v.parse(Names, JSON.parse(names)))
   return `const dns = require('node:dns'), known = ${known}, { lookup } = dns
 dns.lookup = (name, options, done) =>

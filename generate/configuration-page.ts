@@ -7,14 +7,24 @@ Every function is configured by environment variables and mounted files only. A 
 wrong logs every mistake and exits. This page is generated from \`shared/config.ts\` by \`npm run generate\`.
 `
 
+const router = `
+## The edge router
+
+Where it stands before the functions (\`knative/overlays/edge-router\`), it reads these:
+`
+
 /** @returns docs/configuration.md */
-export function configurationPage(variables: readonly Variable[]): string {
+export function configurationPage(functions: readonly Variable[], edge: readonly Variable[]): string {
+  const standard =
+    'Telemetry is configured by the standard variables of OpenTelemetry (`OTEL_EXPORTER_OTLP_ENDPOINT` and its kin); without them none is sent.'
+  return [introduction, tableOf(functions), `\n${standard}`, router, tableOf(edge), ''].join('\n')
+}
+
+function tableOf(variables: readonly Variable[]): string {
   const rows = variables.map(({ name, default: value, meaning }) => [
     `\`${name}\``,
     value === undefined || value === '' ? '' : `\`${value}\``,
     meaning,
   ])
-  const standard =
-    'Telemetry is configured by the standard variables of OpenTelemetry (`OTEL_EXPORTER_OTLP_ENDPOINT` and its kin); without them none is sent.'
-  return [introduction, table(['Variable', 'Default', 'Meaning'], rows), `\n${standard}\n`].join('\n')
+  return table(['Variable', 'Default', 'Meaning'], rows)
 }

@@ -1,3 +1,4 @@
+import { edgeRouterManifests } from './edge-router.ts'
 import { httpProxy, httpRoute, virtualService } from './gateways.ts'
 import { type Files, yaml } from './manifest.ts'
 import { networkPolicies } from './network-policies.ts'
@@ -20,6 +21,10 @@ export function knativeFiles(namespaces = defaultNamespaces): Files {
         gateway: { name: 'public', namespace: 'gateways' },
         local: { name: 'kourier-internal', namespace: 'kourier-system' },
       }),
+    ),
+    'knative/overlays/edge-router/400-edge-router.yaml': yaml(
+      'The route map as a router of its own, for gateways that cannot match methods and expressions: patch the host name to yours.',
+      edgeRouterManifests(broker, host),
     ),
     'knative/overlays/istio/400-route.yaml': yaml(
       'The route map for Istio: patch host name and Gateway to yours.',

@@ -27,6 +27,16 @@ export const mounted = {
   keys: { volume: { secret: { secretName: 'osb-keys' } }, folder: '/etc/broker/keys' },
 } as const satisfies Record<Mount | 'users', object>
 
+/** Pod Security `restricted`. */
+export const securityContext = {
+  runAsNonRoot: true,
+  runAsUser: 65532,
+  readOnlyRootFilesystem: true,
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+} as const
+
 /** @returns the Services, reachable inside the cluster only: the route in front of them is the one public door */
 export function knativeServices(namespaces: Namespaces): KnativeService[] {
   return routes.map((route) => ({
@@ -73,14 +83,7 @@ function podSpec(route: Route, { broker, databases }: Namespaces): PodSpec {
         // Without periodSeconds Knative probes every 50 ms.
         readinessProbe: { httpGet: { path: '/health/readiness' } },
         resources: { requests: { cpu: '50m', memory: '96Mi' }, limits: { memory: '256Mi' } },
-        securityContext: {
-          runAsNonRoot: true,
-          runAsUser: 65532,
-          readOnlyRootFilesystem: true,
-          allowPrivilegeEscalation: false,
-          capabilities: { drop: ['ALL'] },
-          seccompProfile: { type: 'RuntimeDefault' },
-        },
+        securityContext,
         volumeMounts: needs.map((name) => ({ name, mountPath: mounted[name].folder, readOnly: true })),
       },
     ],

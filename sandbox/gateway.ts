@@ -7,11 +7,11 @@ import { existsSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { match } from '../shared/gateway/match.ts'
+import { proxy } from '../shared/gateway/proxy.ts'
 import type { FunctionName } from '../shared/routes.ts'
 import { FunctionProcess } from './function-process.ts'
-import { match } from './gateway-routes.ts'
 import { preload } from './preload.ts'
-import { proxy } from './proxy.ts'
 
 export interface GatewayOptions {
   /** on 127.0.0.1; 0 for any free one */
@@ -125,7 +125,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       copy.requests += 1
       clearTimeout(copy.idle)
       const port = await unless(gone.signal, copy.process.listening)
-      await proxy(incoming, response, { port, agent: copy.process.agent }, gone.signal)
+      await proxy(incoming, response, { host: '127.0.0.1', port, agent: copy.process.agent }, gone.signal)
     } catch (error) {
       if (late) {
         refuse(incoming, response, 504, 'Timeout', `${name} did not answer within ${timeoutSeconds} seconds.`)

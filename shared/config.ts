@@ -41,7 +41,8 @@ export type LogLevel = (typeof logLevels)[number]
 
 const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount'
 
-function whole(min: number, max: number) {
+/** @returns a schema of whole numbers in an environment variable */
+export function whole(min: number, max: number) {
   const right = `must be a whole number from ${min} to ${max}`
   return v.pipe(
     v.string(right),
@@ -61,7 +62,7 @@ const flag = v.pipe(
   oneOf('true', 'false'),
   v.transform((text) => text === 'true'),
 )
-const namespaceName = v.pipe(
+export const namespaceName = v.pipe(
   v.string(),
   v.regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be the name of a namespace'),
 )
@@ -273,7 +274,14 @@ export interface Variable {
 
 /** @returns every environment variable of a function, in the order of the docs */
 export function variables(): Variable[] {
-  return Object.entries(Environment.entries).map(([name, schema]) => ({
+  return variablesOf(Environment.entries)
+}
+
+type Entry = v.GenericSchema & { default?: string | undefined }
+
+/** @returns the variables that a schema of an environment has */
+export function variablesOf(entries: { readonly [name: string]: Entry }): Variable[] {
+  return Object.entries(entries).map(([name, schema]) => ({
     name,
     default: schema.default,
     meaning: v.getDescription(schema) ?? '',
@@ -305,11 +313,7 @@ export function loadConfig(
   const directory = given.SERVICE_ACCOUNT_DIRECTORY ?? serviceAccount
   given.BROKER_NAMESPACE ??= mountedNamespace(directory)
   const result = v.safeParse(Environment, given)
-  const mistakes = (result.issues ?? []).map((issue) => {
-    const name = v.getDotPath(issue) ?? ''
-    const value = given[name]
-    return `${name} is ${value === undefined ? 'missing' : JSON.stringify(value)}: ${issue.message}`
-  })
+  const mistakes = mistakesIn(result.issues, given)
   if (options.cluster && given.BROKER_NAMESPACE === undefined) {
     mistakes.push(
       `BROKER_NAMESPACE is missing, and so is the file ${directory}/namespace: one of them must name the namespace of the broker`,
@@ -347,6 +351,18 @@ export function loadConfig(
     apiServer: { host: set.KUBERNETES_SERVICE_HOST, port: set.KUBERNETES_SERVICE_PORT },
     serviceAccountDirectory: set.SERVICE_ACCOUNT_DIRECTORY,
   }
+}
+
+/** @returns a sentence for each variable that is wrong */
+export function mistakesIn(
+  issues: readonly v.BaseIssue<unknown>[] | undefined,
+  given: NodeJS.ProcessEnv,
+): string[] {
+  return (issues ?? []).map((issue) => {
+    const name = v.getDotPath(issue) ?? ''
+    const value = given[name]
+    return `${name} is ${value === undefined ? 'missing' : JSON.stringify(value)}: ${issue.message}`
+  })
 }
 
 /** @returns the pod's namespace; undefined where no service account is mounted */

@@ -180,6 +180,9 @@ export const reviews = {
   subjectAccessReviews: ['create'],
 } as const satisfies { readonly [target: string]: readonly Verb[] }
 
+/** The router before the functions, where no gateway can tell their operations apart: bundle, argument of the image. */
+export const edgeRouter = 'edge-router'
+
 export type FunctionName = (typeof routes)[number]['function']
 
 /**

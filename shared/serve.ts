@@ -1,6 +1,7 @@
 /** A handler becomes a process. */
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { type Config, ConfigurationError, loadConfig } from './config.ts'
+import { endInOrder } from './http/end.ts'
 import { type Application, listener } from './http/listener.ts'
 import { errorFields, log, setLogLevel } from './log.ts'
 import { unexpected } from './osb/errors.ts'
@@ -25,8 +26,9 @@ export async function serve(name: FunctionName, handler: Handler): Promise<void>
   setLogLevel(config.logLevel)
   await startTelemetry(process.env, `osb-${name}`)
   const server = listen(operation(name, handler, config, await tokens(config)), name, config)
-  process.once('SIGTERM', () => stop(server, config))
-  process.once('SIGINT', () => stop(server, config))
+  const end = () => endInOrder(server, config.requestBudget, flush)
+  process.once('SIGTERM', end)
+  process.once('SIGINT', end)
 }
 
 function configuration(name: FunctionName): Config {
@@ -76,24 +78,8 @@ function echo({ headers }: IncomingMessage): Record<string, string> {
   return typeof identity === 'string' ? { [requestIdentityHeader]: identity } : {}
 }
 
-/** Takes no more requests, finishes those that run, exits. A second signal ends the process at once. */
-function stop(server: Server, config: Config): void {
-  // Every request ends within its budget; what does not is abandoned.
-  const late = setTimeout(
-    () => {
-      log('error', 'requests still running after their budget')
-      process.exit(1)
-    },
-    (config.requestBudget + 5) * 1000,
-  )
-  // A connection that becomes idle after close() would stay open for the keep-alive time.
-  const idle = setInterval(() => server.closeIdleConnections(), 20)
-  server.close(async () => {
-    clearTimeout(late)
-    clearInterval(idle)
-    await stopTelemetry(flushPatience).catch((error) => {
-      log('warn', 'telemetry could not be sent', { error: errorFields(error) })
-    })
-    process.exit(0)
+async function flush(): Promise<void> {
+  await stopTelemetry(flushPatience).catch((error) => {
+    log('warn', 'telemetry could not be sent', { error: errorFields(error) })
   })
 }

@@ -101,7 +101,7 @@ test('every Role is bound to the ServiceAccount of its function, which is where 
 })
 
 test('a variable with a pipe in its meaning does not break the table', (t) => {
-  const page = configurationPage([{ name: 'X', default: 'a', meaning: 'a|b' }])
+  const page = configurationPage([{ name: 'X', default: 'a', meaning: 'a|b' }], [])
   t.true(page.includes('| `X` | `a` | a\\|b |'))
 })
 

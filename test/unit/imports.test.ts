@@ -6,7 +6,7 @@ const root = join(import.meta.dirname, '../..')
 const sources = [
   'build.ts',
   'generate.ts',
-  ...['functions', 'shared', 'generate', 'sandbox', 'test', 'bench'].flatMap(filesOf),
+  ...['functions', 'edge', 'shared', 'generate', 'sandbox', 'test', 'bench'].flatMap(filesOf),
 ]
 
 /** @returns every .ts file below a folder, by its path in the checkout; none where there is no such folder */
@@ -49,9 +49,14 @@ const rules: { what: string; from: RegExp; never: RegExp }[] = [
     never: /^(functions|generate|sandbox|test|bench)\/|^(build|generate)\.ts$/,
   },
   {
-    what: 'functions import what is shared, and packages',
-    from: /^functions\//,
-    never: /^(functions|generate|sandbox|test|bench)\/|^(build|generate)\.ts$/,
+    what: 'functions and the edge router import what is shared, and packages',
+    from: /^(functions|edge)\//,
+    never: /^(functions|edge|generate|sandbox|test|bench)\/|^(build|generate)\.ts$/,
+  },
+  {
+    what: 'the edge router knows neither databases nor the cluster',
+    from: /^(edge|shared\/gateway)\//,
+    never: /^shared\/kubedb\/|^(hono|@hono\/.*)$/,
   },
   { what: 'generators are pure', from: /^generate\//, never: /^(functions|sandbox|test|bench)\/|^node:/ },
   {

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { pathPattern } from '../../generate/path-pattern.ts'
-import { match } from '../../sandbox/gateway-routes.ts'
+import { match } from '../../shared/gateway/match.ts'
 import { type FunctionName, type Method, routes } from '../../shared/routes.ts'
 
 /** How gateways apply one and the same expression (docs of Envoy, Istio; NGINX Gateway Fabric, Kong; Traefik). */

@@ -1,5 +1,5 @@
-import { segments } from '../shared/osb/path.ts'
-import { type FunctionName, routes } from '../shared/routes.ts'
+import { segments } from '../osb/path.ts'
+import { type FunctionName, routes } from '../routes.ts'
 
 /** Where a request goes. */
 export type Match =
