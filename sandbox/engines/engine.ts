@@ -9,6 +9,11 @@ export interface Instance {
   readonly volume: string
   /** The loopback address of its own on which the server listens, on the engine's usual ports. */
   readonly address: string
+  /**
+   * Addresses of the members' own, where clients are to tell them apart: `address` is then the first. Absent: every
+   * name of the database stands for `address`.
+   */
+  readonly members?: readonly string[]
   /** The administrator, made at the first start; later starts make the password true again. */
   readonly username: string
   readonly password: string

@@ -1,4 +1,5 @@
 import type { Engine } from './engine.ts'
+import { mongodbEngine } from './mongodb.ts'
 import { postgresEngine } from './postgres.ts'
 
 /**
@@ -7,5 +8,5 @@ import { postgresEngine } from './postgres.ts'
  * @param home folder for programs and data; made when absent. Started by root, it must be reachable for `nobody`
  */
 export function engines(home: string): Engine[] {
-  return [postgresEngine(home)]
+  return [postgresEngine(home), mongodbEngine(home)]
 }
