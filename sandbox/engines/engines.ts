@@ -1,5 +1,6 @@
 import type { Engine } from './engine.ts'
 import { mongodbEngine } from './mongodb.ts'
+import { opensearchEngine } from './opensearch.ts'
 import { postgresEngine } from './postgres.ts'
 
 /**
@@ -8,5 +9,5 @@ import { postgresEngine } from './postgres.ts'
  * @param home folder for programs and data; made when absent. Started by root, it must be reachable for `nobody`
  */
 export function engines(home: string): Engine[] {
-  return [postgresEngine(home), mongodbEngine(home)]
+  return [postgresEngine(home), mongodbEngine(home), opensearchEngine(home)]
 }

@@ -7,7 +7,7 @@ import { pidFile } from './orphan.ts'
 export interface GuardedProcess {
   /** Settles with the exit in words once the process is gone. */
   readonly exited: Promise<string>
-  /** Asks the process to end in good order (SIGINT) and waits for it. */
+  /** Asks the process to end in good order and waits for it. */
   stop(): Promise<void>
 }
 
@@ -18,11 +18,13 @@ export interface GuardedProcessOptions {
   /** File descriptor that gets standard output and standard error. */
   readonly log: number
   readonly environment: Readonly<Record<string, string>>
+  /** What asks the process to end, and what insists ten seconds later; INT and QUIT unless said. */
+  readonly signals?: readonly [polite: string, insistent: string]
 }
 
 /**
  * The shell holds the read end of a pipe from us. When we close it, or die by any signal, the read
- * ends and the shell interrupts the server, and after ten seconds is less polite.
+ * ends and the shell asks the server to end, and after ten seconds is less polite.
  */
 const guard = `
 exec 3<&0
@@ -31,9 +33,9 @@ server=$!
 echo $server >"$PID_FILE"
 {
   read -r _ <&3
-  kill -INT $server
+  kill -$POLITE $server
   for tenth in $(seq 100); do kill -0 $server || exit; sleep 0.1; done
-  kill -QUIT $server
+  kill -$INSISTENT $server
 } >/dev/null 2>&1 &
 watch=$!
 wait $server
@@ -48,10 +50,11 @@ export function startGuarded(
   parameters: readonly string[],
   options: GuardedProcessOptions,
 ): GuardedProcess {
+  const [POLITE, INSISTENT] = options.signals ?? ['INT', 'QUIT']
   const child = spawn('/bin/sh', ['-c', guard, 'guard', program, ...parameters], {
     cwd: options.folder,
     detached: true,
-    env: { ...options.environment, PID_FILE: join(options.folder, pidFile) },
+    env: { ...options.environment, PID_FILE: join(options.folder, pidFile), POLITE, INSISTENT },
     stdio: ['pipe', options.log, options.log],
     ...options.account,
   })
