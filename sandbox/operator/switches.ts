@@ -18,6 +18,8 @@ export interface Switches {
   readonly skipOps: readonly string[]
   /** What the webhook says to every new database. */
   readonly refuse: string | undefined
+  /** Load balancers never get an address. */
+  readonly noLoadBalancer: boolean
   /** The server is down. */
   readonly notAccepting: boolean
 }
@@ -40,6 +42,7 @@ export async function readSwitches(kube: Kube, namespace: string): Promise<Switc
     stallOps: list('stall-ops'),
     skipOps: list('skip-ops'),
     refuse: text('refuse'),
+    noLoadBalancer: text('no-load-balancer') !== undefined,
     notAccepting: text('not-accepting') !== undefined,
   }
 }

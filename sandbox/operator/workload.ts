@@ -6,6 +6,7 @@ import * as objects from './offshoot-objects.ts'
 import * as offshoots from './offshoots.ts'
 import { Claim, Database, Named, Pod, resources, Secret, Service, Version } from './resources.ts'
 import { partAt } from './spec-path.ts'
+import { readSwitches } from './switches.ts'
 import { WorkloadError } from './workload-error.ts'
 import { keyOf, subjectOf, type World } from './world.ts'
 
@@ -54,6 +55,7 @@ function adaptable({ metadata, spec }: objects.NamespacedObject): object {
 
 async function publishAddress(world: World, service: Service | undefined, address: string): Promise<void> {
   if (service?.spec.type !== 'LoadBalancer' || service.status.loadBalancer.ingress[0]?.ip === address) return
+  if ((await readSwitches(world.kube, service.metadata.namespace)).noLoadBalancer) return
   const status = { loadBalancer: { ingress: [{ ip: address }] } }
   await world.kube.patch(Service, resources.services, service.metadata, { status }, 'status')
 }

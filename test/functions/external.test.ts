@@ -7,10 +7,13 @@ import { Client } from 'pg'
 import { databaseName } from '../../shared/kubedb/names.ts'
 import { openBroker } from '../support/broker.ts'
 import { textAt, useCluster } from '../support/cluster.ts'
-import { addressOf } from '../support/inventory.ts'
+import { addressOf, phaseIs } from '../support/inventory.ts'
 import { credentialsIn, platformOf } from '../support/platform.ts'
+import { setSwitches } from '../support/switches.ts'
 
 const cluster = useCluster(test)
+/** where no load balancer gets an address */
+const waiting = useCluster(test)
 
 /** Does what kube-proxy does on a node, which the sandbox has none of: leads a node port to the server. */
 async function forward(t: ExecutionContext, port: number, to: string): Promise<void> {
@@ -49,4 +52,22 @@ test('with NODE_HOST the credentials lead through a port of the nodes', async (t
   const { rows } = await client.query<{ user: string }>('SELECT current_user::text AS user')
   await client.end()
   t.is(rows.length, 1)
+})
+
+test('a provision waits for the address of its load balancer, and says so', async (t) => {
+  const broker = await openBroker(t, { cluster: waiting, environment: { ADDRESSES: 'external' } })
+  const platform = platformOf(broker)
+  await setSwitches(waiting, { 'no-load-balancer': 'on' })
+  const instanceId = randomUUID()
+  const begun = await platform.provision(instanceId)
+  await phaseIs(waiting, instanceId, 'Ready')
+  const { body } = await platform.poll(instanceId, begun)
+  t.is(body.state, 'in progress')
+  t.regex(String(body.description), /is Ready; its load balancer has no address yet$/)
+  t.is((await platform.bind(instanceId, randomUUID())).status, 422)
+
+  await setSwitches(waiting, {})
+  t.is((await platform.settle(instanceId, begun)).body.state, 'succeeded')
+  const { host } = credentialsIn(await platform.bind(instanceId, randomUUID()))
+  t.regex(String(host), /^127\./)
 })

@@ -1,5 +1,7 @@
 import test from 'ava'
 import * as v from 'valibot'
+import { BrokerError } from '../../shared/errors.ts'
+import { redis } from '../../shared/kubedb/databases/redis.ts'
 import { Service } from '../../shared/kubedb/object.ts'
 import { outsideAddress } from '../../shared/kubedb/outside-address.ts'
 
@@ -42,4 +44,14 @@ test("a node port is the engine's own, not that of a port beside it", (t) => {
 
 test('a Service that is not there yet is waited for', (t) => {
   t.deepEqual(outsideAddress(balanced, undefined, 5432), { pending: 'KubeDB has not made its Service yet' })
+})
+
+test('a Redis cluster cannot be had where addresses are outside: its clients would be sent on to names inside', (t) => {
+  const wanted = { version: '8.2.2' }
+  const circumstances = { ...balanced, instance: 'i' }
+  t.throws(() => redis.build({ mode: 'Cluster', storageType: 'Ephemeral' }, wanted, circumstances), {
+    instanceOf: BrokerError,
+    message: /^parameters\.spec\.mode: a cluster sends its clients on by names/,
+  })
+  t.notThrows(() => redis.build({ storageType: 'Ephemeral' }, wanted, circumstances))
 })

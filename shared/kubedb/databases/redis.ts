@@ -191,6 +191,14 @@ export const redis: Database = {
     }
     hold(mistakes(spec), wanted)
     spec = complete(spec)
+    if (spec.mode === 'Cluster' && circumstances.addresses === 'external') {
+      hold(
+        [
+          'mode: a cluster sends its clients on by names that mean nothing outside of Kubernetes, where this broker gives its addresses; choose a plan with one server',
+        ],
+        wanted,
+      )
+    }
     spec = withStorage(withResources(spec, layout, wanted), layout, wanted)
     spec = withTls(spec, wanted.issuer)
     const file = distribution(wanted.version) === 'valkey' ? 'valkey.conf' : 'redis.conf'
