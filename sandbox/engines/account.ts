@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { chown, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
 /** The unprivileged user a server runs as when the sandbox was started by root. */
@@ -20,6 +20,12 @@ export async function engineAccount(): Promise<Account | undefined> {
   if (uid === undefined || gid === undefined)
     throw new Error('/etc/passwd has no user "nobody", under which root runs database servers: add it')
   return { uid: Number(uid), gid: Number(gid) }
+}
+
+/** Writes a file that the account alone can read. */
+export async function writeFor(account: Account | undefined, file: string, text: string): Promise<void> {
+  await writeFile(file, text, { mode: 0o600 })
+  if (account) await chown(file, account.uid, account.gid)
 }
 
 /**
