@@ -43,6 +43,17 @@ export async function debianProgram(wanted: Wanted, cache?: string): Promise<Fou
   return (await installedProgram(wanted)) ?? (await unpackedProgram(wanted, cache))
 }
 
+/** @returns what finds a program, and does not look again once it has been found */
+export function foundOnce(wanted: Wanted): () => Promise<Found> {
+  let found: Promise<Found> | undefined
+  return async () => {
+    found ??= debianProgram(wanted)
+    const result = await found
+    if ('missing' in result) found = undefined
+    return result
+  }
+}
+
 /** @returns the program that this machine has already */
 export async function installedProgram({ programs }: Wanted): Promise<Program | undefined> {
   const onPath = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')

@@ -1,7 +1,11 @@
 import type { Engine } from './engine.ts'
+import { memcachedEngine } from './memcached.ts'
 import { mongodbEngine } from './mongodb.ts'
 import { opensearchEngine } from './opensearch.ts'
 import { postgresEngine } from './postgres.ts'
+import { redisEngine } from './redis.ts'
+
+const makes = [postgresEngine, mongodbEngine, opensearchEngine, redisEngine, memcachedEngine]
 
 /**
  * Every make of server that the sandbox knows; one that this machine lacks says so by {@link Engine.available}.
@@ -9,5 +13,5 @@ import { postgresEngine } from './postgres.ts'
  * @param home folder for programs and data; made when absent. Started by root, it must be reachable for `nobody`
  */
 export function engines(home: string): Engine[] {
-  return [postgresEngine(home), mongodbEngine(home), opensearchEngine(home)]
+  return makes.map((make) => make(home))
 }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient, ErrorReply } from '@redis/client'
 import { type Account, writeFor } from './account.ts'
 import { dataFolders } from './data-folders.ts'
-import { debianProgram, type Program } from './debian-program.ts'
+import { foundOnce, type Program } from './debian-program.ts'
 import type { Engine, Instance, Running } from './engine.ts'
 import { type GuardedProcess, startGuarded } from './guarded-process.ts'
 import { compareRedisSettings, parseRedisSettings } from './redis-settings.ts'
@@ -32,15 +32,16 @@ save ""
  */
 export function redisEngine(home: string): Engine {
   const folders = dataFolders(home, 'redis')
+  const program = foundOnce(wanted)
   return {
     kind: 'Redis',
     port: redisPort,
     async available() {
-      const found = await debianProgram(wanted)
+      const found = await program()
       return 'missing' in found ? found.missing : true
     },
     async start(instance) {
-      const found = await debianProgram(wanted)
+      const found = await program()
       if ('missing' in found) throw new Error(found.missing)
       const account = await folders.account()
       const folder = await folders.claim(instance, async () => undefined)

@@ -1,0 +1,184 @@
+import { open, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Account, writeFor } from './account.ts'
+import { dataFolders } from './data-folders.ts'
+import { foundOnce, type Program } from './debian-program.ts'
+import type { Engine, Instance, Running } from './engine.ts'
+import { type GuardedProcess, startGuarded } from './guarded-process.ts'
+import { openMemcached } from './memcached-session.ts'
+import { pidFile } from './orphan.ts'
+
+const wanted = { programs: ['memcached'], packages: ['memcached'] } as const
+
+const memcachedPort = 11211
+
+const startSeconds = 30
+
+/** As many users as Memcached reads; it says nothing of those beyond. */
+const mostUsers = 8
+
+/**
+ * Memcached, a real server process for each database. What it holds is gone when it ends.
+ * @param home Folder for settings and logs; made when absent. When we are root it must be reachable for the user
+ *   `nobody`.
+ */
+export function memcachedEngine(home: string): Engine {
+  const folders = dataFolders(home, 'memcached')
+  const program = foundOnce(wanted)
+  return {
+    kind: 'Memcached',
+    port: memcachedPort,
+    async available() {
+      const found = await program()
+      return 'missing' in found ? found.missing : true
+    },
+    async start(instance) {
+      const found = await program()
+      if ('missing' in found) throw new Error(found.missing)
+      const account = await folders.account()
+      const folder = await folders.claim(instance, async () => undefined)
+      return launch(found, account, folder, instance)
+    },
+    wipe: (name) => folders.wipe(name),
+    kept: () => folders.kept(),
+  }
+}
+
+async function launch(
+  program: Program,
+  account: Account | undefined,
+  folder: string,
+  instance: Instance,
+): Promise<Running> {
+  const { username, address, tls, config } = instance
+  let password = instance.password
+  let users = usersIn(instance.acl ?? [])
+  await writeUsers(account, folder, username, password, users)
+  const logFile = join(folder, 'server.log')
+  const log = await open(logFile, 'a', 0o644)
+  const { size } = await log.stat()
+  const server = startGuarded(
+    program.program,
+    [...options(config), ...(await ours(account, folder, instance))],
+    {
+      account,
+      folder,
+      log: log.fd,
+      environment: {
+        PATH: process.env.PATH ?? '/usr/bin:/bin',
+        ...(program.libraries === '' ? {} : { LD_LIBRARY_PATH: program.libraries }),
+      },
+    },
+  )
+  await log.close()
+  const check = async () => {
+    const session = await openMemcached({ address, port: memcachedPort, username, password, ca: tls?.ca })
+    try {
+      await session.send('version')
+    } finally {
+      session.close()
+    }
+  }
+  try {
+    await untilAccepting(server, check)
+  } catch (error) {
+    await server.stop()
+    const words = (await readFile(logFile, 'utf8')).slice(size).trim().split('\n')[0] ?? ''
+    throw words === '' ? error : new Error(`Memcached did not start: ${words}`, { cause: error })
+  }
+
+  /** The server reads its users when it starts, and once a second when it was told to. */
+  const rereadUsers = async () => {
+    await writeUsers(account, folder, username, password, users)
+    process.kill(Number(await readFile(join(folder, pidFile), 'utf8')), 'SIGHUP')
+    await sleep(1100)
+    await untilAccepting(server, check)
+  }
+  return {
+    exited: server.exited,
+    check,
+    async setPassword(next) {
+      password = next
+      await rereadUsers()
+    },
+    // Options of a command line are judged, and take effect, at the next start.
+    reload: async (next) => (options(next).join(' ') === options(config).join(' ') ? 'applied' : 'restart'),
+    async syncAcl(lines, deleteUsers) {
+      users = new Map([...users, ...usersIn(lines)].filter(([name]) => !deleteUsers.includes(name)))
+      await rereadUsers()
+    },
+    stop: () => server.stop(),
+  }
+}
+
+/** @returns the words of a memcached.conf: options of the command line, separated by blanks or line ends */
+function options(config: string): string[] {
+  return config
+    .split('\n')
+    .filter((line) => !line.trimStart().startsWith('#'))
+    .flatMap((line) => line.split(/\s+/))
+    .filter((word) => word !== '')
+}
+
+/** What makes this server this instance: it comes last, so it wins. */
+async function ours(
+  account: Account | undefined,
+  folder: string,
+  { address, tls }: Instance,
+): Promise<string[]> {
+  const common = ['-l', address, '-p', String(memcachedPort), '-U', '0', '-Y', join(folder, 'users')]
+  if (!tls) return common
+  await writeFor(account, join(folder, 'cert.pem'), tls.cert)
+  await writeFor(account, join(folder, 'key.pem'), tls.key)
+  const files = `ssl_chain_cert=${join(folder, 'cert.pem')},ssl_key=${join(folder, 'key.pem')}`
+  return [...common, '-Z', '-o', files]
+}
+
+/** @param lines `user:password` each */
+function usersIn(lines: readonly string[]): Map<string, string> {
+  return new Map(
+    lines.map((line) => {
+      const [, name = '', password = ''] = /^([^:\s]+):(.+)$/.exec(line) ?? []
+      if (name === '')
+        throw new Error('a user of Memcached is written as name:password, without blanks in the name')
+      return [name, password]
+    }),
+  )
+}
+
+async function writeUsers(
+  account: Account | undefined,
+  folder: string,
+  username: string,
+  password: string,
+  users: ReadonlyMap<string, string>,
+): Promise<void> {
+  const others = [...users].filter(([name]) => name !== username)
+  const lines = [[username, password], ...others].map((pair) => pair.join(':'))
+  if (lines.some((line) => /\s/.test(line)))
+    throw new Error('users and passwords of Memcached must not contain blanks: its protocol ends them there')
+  if (lines.length > mostUsers)
+    throw new Error(`Memcached knows ${mostUsers} users at most, not ${lines.length}`)
+  await writeFor(account, join(folder, 'users'), `${lines.join('\n')}\n`)
+}
+
+/** Throws when the server is gone or takes too long. */
+async function untilAccepting(server: GuardedProcess, check: () => Promise<void>): Promise<void> {
+  let running = true
+  const gone = server.exited.then((reason): never => {
+    running = false
+    throw new Error(`Memcached did not start: ${reason}`)
+  })
+  const end = Date.now() + startSeconds * 1000
+  for (;;) {
+    try {
+      await Promise.race([gone, check()])
+      return
+    } catch (error) {
+      if (!running) await gone
+      if (Date.now() > end) throw error
+      await sleep(20)
+    }
+  }
+}
