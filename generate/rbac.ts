@@ -1,6 +1,13 @@
 import { type Files, type Manifest, yaml } from './manifest.ts'
 import { platformRole, reviewRoles } from './reviews.ts'
-import { brokerRoles, databaseRoles, type KindResources, type Namespaces, serviceAccounts } from './roles.ts'
+import {
+  brokerRoles,
+  databaseRoles,
+  type KindResources,
+  type Namespaces,
+  serviceAccounts,
+  versionRoles,
+} from './roles.ts'
 
 /** Where the shipped manifests put the broker and its databases. */
 export const defaultNamespaces: Namespaces = { broker: 'kubedb-service-broker', databases: 'databases' }
@@ -23,6 +30,10 @@ export function rbacFiles(kinds: readonly KindResources[], namespaces = defaultN
     'knative/base/220-database-roles.yaml': yaml(
       'What each function may do where databases are. For databases in more namespaces, apply it in each.',
       databaseRoles(namespaces, kinds),
+    ),
+    'knative/base/225-version-roles.yaml': yaml(
+      "Who may read KubeDB's versions, which have no namespace.",
+      versionRoles(namespaces, kinds),
     ),
     'knative/components/bearer/230-reviews.yaml': yaml(
       'Functions ask the API server about bearer tokens; osb-platform is for their owners.',

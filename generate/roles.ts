@@ -1,6 +1,7 @@
 /** What each function may do in the cluster: ServiceAccounts, Roles and RoleBindings from the route map. */
 import { type Permissions, type Route, routes, type Target } from '../shared/routes.ts'
 import type { Manifest } from './manifest.ts'
+import type { ClusterRole, ClusterRoleBinding } from './reviews.ts'
 
 /** Where the objects of the two sides live. They must differ: databases never go into the broker's namespace. */
 export interface Namespaces {
@@ -12,6 +13,7 @@ export interface Namespaces {
 export interface KindResources {
   plural: string
   opsPlural: string
+  versionsPlural: string
 }
 
 export interface ServiceAccount extends Manifest {
@@ -66,6 +68,44 @@ export function databaseRoles(
     { target: 'events', group: '', resources: ['events'] },
   ]
   return routes.flatMap((route) => grant(route, databases, broker, rules(route.permissions, resources)))
+}
+
+/**
+ * @param name of ClusterRole and ClusterRoleBinding of a function; they are of the whole cluster
+ * @returns both for every function that reads KubeDB's *Version objects, which have no namespace
+ */
+export function versionRoles(
+  { broker }: Pick<Namespaces, 'broker'>,
+  kinds: readonly KindResources[],
+  name: (route: Route) => string = nameOf,
+): (ClusterRole | ClusterRoleBinding)[] {
+  const versions = [
+    {
+      group: 'catalog.kubedb.com',
+      resources: kinds.map((kind) => kind.versionsPlural),
+      target: 'versions' as const,
+    },
+  ]
+  return routes.flatMap((route): (ClusterRole | ClusterRoleBinding)[] => {
+    const granted = rules(route.permissions, versions)
+    if (granted.length === 0) return []
+    const { labels } = metadata(route, broker)
+    return [
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRole',
+        metadata: { name: name(route), labels },
+        rules: granted,
+      },
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRoleBinding',
+        metadata: { name: name(route), labels },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: name(route) },
+        subjects: [{ kind: 'ServiceAccount', name: nameOf(route), namespace: broker }],
+      },
+    ]
+  })
 }
 
 interface Resources {

@@ -34,7 +34,7 @@ export function routesPage(): string {
     '\n## How gateways match the paths\n',
     table(['Path', 'Match', 'Value'], patterns),
     '\n## What each function may do in the cluster\n',
-    '`records` are the AppBindings in the namespace of the broker; everything else is in the namespaces of databases.\n',
+    '`records` are the AppBindings in the namespace of the broker; `versions` are the *Version objects of KubeDB, which have no namespace; everything else is in the namespaces of databases.\n',
     table(['Function', 'Permissions'], permissions),
     `\nWhere bearer tokens are let in (\`AUTHENTICATION\`), every function may in the whole cluster: ${Object.entries(
       reviews,

@@ -9,6 +9,7 @@ import {
   type Namespaces,
   nameOf,
   serviceAccounts,
+  versionRoles,
 } from '../generate/roles.ts'
 import { type FunctionName, routes } from '../shared/routes.ts'
 import { type Administrator, apply } from './administrator.ts'
@@ -26,6 +27,11 @@ export async function applyRoles(
     apply(administrator, serviceAccounts(namespaces)),
     apply(administrator, brokerRoles(namespaces)),
     apply(administrator, databaseRoles(namespaces, kinds)),
+    // Several brokers may be in one cluster; these have no namespace.
+    apply(
+      administrator,
+      versionRoles(namespaces, kinds, (route) => `${nameOf(route)}.${namespaces.broker}`),
+    ),
   ])
 }
 

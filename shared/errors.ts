@@ -31,6 +31,8 @@ export interface Hints {
   instanceUsable?: boolean
   /** only for failed updates */
   updateRepeatable?: boolean
+  /** a sentence for the log: what a person has to do about it */
+  forOperator?: string
   cause?: unknown
 }
 
@@ -39,6 +41,7 @@ export class BrokerError extends Error {
   readonly problem: Problem
   readonly instanceUsable: boolean | undefined
   readonly updateRepeatable: boolean | undefined
+  readonly forOperator: string | undefined
 
   /**
    * @param problem what went wrong
@@ -50,5 +53,6 @@ export class BrokerError extends Error {
     this.problem = problem
     this.instanceUsable = hints.instanceUsable
     this.updateRepeatable = hints.updateRepeatable
+    this.forOperator = hints.forOperator
   }
 }

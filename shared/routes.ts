@@ -19,6 +19,8 @@ export type Target =
   | 'pods'
   | 'persistentVolumeClaims'
   | 'events'
+  /** KubeDB's *Version objects, which are of the whole cluster */
+  | 'versions'
 
 export type Verb = 'get' | 'list' | 'create' | 'update' | 'patch' | 'delete'
 
@@ -65,6 +67,7 @@ export const routes = [
       appBindings: ['get'],
       services: ['get'],
       persistentVolumeClaims: ['list'],
+      versions: ['get'],
     },
   },
   {
@@ -85,6 +88,7 @@ export const routes = [
       records: ['get', 'update'],
       databases: ['get', 'patch'],
       opsRequests: ['get', 'create', 'delete'],
+      versions: ['list'],
     },
   },
   {

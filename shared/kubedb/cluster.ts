@@ -15,7 +15,8 @@ import { Anything } from './object.ts'
 export interface Collection {
   /** e.g. /api/v1 or /apis/kubedb.com/v1 */
   api: string
-  namespace: string
+  /** absent: objects of the whole cluster */
+  namespace?: string
   plural: string
 }
 
@@ -79,7 +80,7 @@ const attempts = 4
 const patience = 12_000
 
 const pathOf = (of: Collection, name?: string) =>
-  `${of.api}/namespaces/${encodeURIComponent(of.namespace)}/${of.plural}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`
+  `${of.api}${of.namespace === undefined ? '' : `/namespaces/${encodeURIComponent(of.namespace)}`}/${of.plural}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`
 
 /**
  * @param connection the process's way to the API server

@@ -5,6 +5,8 @@
 import { equal, isObject, type Json, type JsonObject } from '../json.ts'
 import type { Database, Dimension } from './databases/database.ts'
 import type { Resolved, Step } from './instance-record.ts'
+import { upgradeObstacle } from './upgrades.ts'
+import type { VersionFacts } from './versions.ts'
 
 export type UpdatePlan =
   | { kind: 'nothing' }
@@ -19,13 +21,18 @@ export interface Comparison {
   unfinished: readonly Resolved[]
   /** the spec that the cluster has now */
   live: JsonObject
+  /** what KubeDB's catalog in the cluster has of the kind, for an update to another version */
+  versions?: readonly VersionFacts[]
 }
 
 /**
  * @param kind the KubeDB kind, with its dimensions in the order of change
  * @returns the steps from the cluster's state to the wanted one, or why there is no way
  */
-export function planUpdate(kind: Database, { had, wanted, unfinished, live }: Comparison): UpdatePlan {
+export function planUpdate(
+  kind: Database,
+  { had, wanted, unfinished, live, versions }: Comparison,
+): UpdatePlan {
   const reasons: string[] = []
   const steps: Step[] = []
 
@@ -52,7 +59,12 @@ export function planUpdate(kind: Database, { had, wanted, unfinished, live }: Co
     }
     if (dimension.reached(now, target)) continue
     const change = dimension.change(now, target)
+    const obstacle =
+      versions && change.by === 'opsRequest' && change.type === 'UpdateVersion'
+        ? upgradeObstacle(kind, String(now), String(target), versions, live)
+        : undefined
     if (change.by === 'nothing') reasons.push(change.impossible)
+    else if (obstacle !== undefined) reasons.push(obstacle)
     else steps.push({ dimension: dimension.name, change, name: '', state: 'waiting' })
   }
 

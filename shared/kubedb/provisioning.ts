@@ -26,6 +26,7 @@ import { settleProvision } from './provision-outcome.ts'
 import { fitsRecord } from './record-size.ts'
 import { notGranted, refused } from './refused-database.ts'
 import { type Attributes, requestHash, sameRequest } from './same-request.ts'
+import { notServed, versionIsOffered } from './versions.ts'
 
 export interface ProvisionRequest extends Attributes {
   instanceId: string
@@ -131,9 +132,10 @@ export async function provision(
     databaseOf(kind, at, request.instanceId),
   )
 
-  const [made, kept] = await Promise.allSettled([
+  const [made, kept, offered] = await Promise.allSettled([
     broker.cluster.create(AppBinding, records(broker.namespace), draft),
     keptDisks(broker, at, databaseOf(kind, at, request.instanceId).name),
+    versionIsOffered(broker, kind, versionOf(info)),
   ])
   if (made.status === 'rejected') {
     if (made.reason instanceof ApiError && made.reason.conflict) {
@@ -144,13 +146,24 @@ export async function provision(
     throw translate(made.reason, 'writing the instance record')
   }
   const record = parseInstanceRecord(made.value, request.instanceId)
-  if (kept.status === 'rejected' || kept.value.length > 0) {
+  const obstacle =
+    kept.status === 'rejected'
+      ? kept.reason
+      : kept.value.length > 0
+        ? keptOnPurpose(at, kept.value)
+        : offered.status === 'rejected'
+          ? offered.reason
+          : undefined
+  if (obstacle !== undefined) {
     await removeRecord(broker, record)
-    throw kept.status === 'rejected' ? kept.reason : keptOnPurpose(at, kept.value)
+    throw obstacle
   }
   const database = await createDatabase(broker, record, 'made just now')
   return { state: 'under way', operation: tokenOf(record, database.metadata.uid) }
 }
+
+/** @returns name of the *Version object that an instance is made of */
+const versionOf = (info: InstanceInfo) => String(info.resolved.spec.version)
 
 function keptOnPurpose(namespace: string, disks: readonly string[]): BrokerError {
   return new BrokerError(
@@ -162,12 +175,24 @@ function keptOnPurpose(namespace: string, disks: readonly string[]): BrokerError
 /** Makes the database of a record whose maker has not come to it, dead or only slower than this request. */
 async function carryOn(broker: Broker, found: InstanceRecord): Promise<Resource> {
   const { namespace, name } = found.database
-  const kept = await keptDisks(broker, namespace, name)
+  const [kept, offered] = await Promise.all([
+    keptDisks(broker, namespace, name),
+    versionIsOffered(broker, kindOf(found.database.kind), versionOf(found.info)).catch((error: unknown) => ({
+      error,
+    })),
+  ])
   if (kept.length > 0) {
     // They may be those of the database that its maker has made meanwhile.
     const database = await readDatabase(broker, found)
     if (database) return database
     throw keptOnPurpose(namespace, kept)
+  }
+  if (offered) {
+    const database = await readDatabase(broker, found)
+    if (database) return database
+    const isAbsent = offered.error instanceof BrokerError && offered.error.problem === 'BadRequest'
+    if (isAbsent) await abandon(broker, found, 'found')
+    throw offered.error
   }
   // A provision that was called failed begins once more, under its old id; whoever removes the record sees it changed.
   const record =
@@ -256,7 +281,11 @@ async function createDatabase(
 
 /** @returns the database that has been made for this very record, by whichever request */
 async function madeFor(broker: Broker, record: InstanceRecord): Promise<Resource | undefined> {
-  const database = await readDatabase(broker, record)
+  const database = await readDatabase(broker, record).catch((error: unknown) => {
+    // Of a kind that the cluster does not serve there is nothing.
+    if (error instanceof BrokerError && notServed(error.cause)) return undefined
+    throw error
+  })
   const ours = database?.metadata.annotations[annotations.instance] === canonical(record.info)
   return ours ? database : undefined
 }

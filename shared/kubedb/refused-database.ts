@@ -1,7 +1,9 @@
 /** What a platform is told about a database that the cluster does not take. Pure. */
 import { BrokerError } from '../errors.ts'
 import { type ApiError, refusal, translate } from './api-error.ts'
+import { kindOf } from './databases/kinds.ts'
 import { type InstanceRecord, userFacing } from './instance-record.ts'
+import { kindIsMissing } from './versions.ts'
 
 /** @returns what the platform is told about a database that the cluster does not take */
 export function refused(
@@ -28,11 +30,7 @@ export function refused(
   }
   if (error.status === 403) return notGranted(namespace, error)
   if (error.status === 404) {
-    return new BrokerError(
-      'Misconfigured',
-      `this cluster does not offer KubeDB's ${kind}; its operator has to enable it`,
-      { cause: error },
-    )
+    return kindIsMissing(kindOf(kind), 'BadRequest', error)
   }
   return translate(error, 'creating the database')
 }

@@ -24,6 +24,7 @@ import type { Resource } from './object.ts'
 import { type Comparison, planUpdate } from './planner.ts'
 import { advanceStep, begun, stepName, tryOut } from './steps.ts'
 import { sweepAfterResume } from './sweep.ts'
+import { listVersions, type VersionFacts } from './versions.ts'
 
 /** The request as far as it decides whether two updates are the same. */
 export interface UpdateRequest {
@@ -128,7 +129,11 @@ export async function update(
   asynchronous: boolean,
 ): Promise<Outcome<InstanceRecord>> {
   const kind = kindOf(record.database.kind)
-  const database = await readDatabase(broker, record)
+  const moves = !equal(record.info.resolved.spec.version ?? null, target.resolved.spec.version ?? null)
+  const [database, versions] = await Promise.all([
+    readDatabase(broker, record),
+    moves ? listVersions(broker, kind) : undefined,
+  ])
   if (!database) {
     throw new BrokerError(
       'Unprocessable',
@@ -140,7 +145,7 @@ export async function update(
     )
   }
   const unfinished = unfinishedOf(record.operation)
-  const steps = stepsOf(kind, record, target, unfinished, database.spec)
+  const steps = stepsOf(kind, record, target, unfinished, database.spec, versions)
   const info = context === undefined ? record.info : { ...record.info, context: keptContext(context) }
   const operation: UpdateOperation = {
     v: 1,
@@ -209,12 +214,14 @@ function stepsOf(
   target: Target,
   unfinished: readonly Resolved[],
   live: JsonObject,
+  versions: readonly VersionFacts[] | undefined,
 ): Step[] {
   const comparison: Comparison = {
     had: record.info.resolved,
     wanted: target.resolved,
     unfinished,
     live,
+    ...(versions ? { versions } : {}),
   }
   const plan = planUpdate(kind, comparison)
   switch (plan.kind) {

@@ -66,6 +66,7 @@ export function answerError(error: unknown, c: Context<Edge>): Response {
     log('error', 'unexpected error', { error: errorFields(error) })
     return c.json(unexpected, 500)
   }
+  if (known.forOperator !== undefined) log('error', known.forOperator, { problem: known.problem })
   if (known.cause !== undefined) {
     log('debug', known.message, { problem: known.problem, cause: errorFields(known.cause) })
   }

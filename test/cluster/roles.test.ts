@@ -30,23 +30,25 @@ async function allowed(
   return at(body, 'status', 'allowed') === true
 }
 
-const places: Record<Target, { broker: boolean; group: string; resource: string }> = {
-  records: { broker: true, group: 'appcatalog.appscode.com', resource: 'appbindings' },
-  databases: { broker: false, group: 'kubedb.com', resource: 'postgreses' },
-  opsRequests: { broker: false, group: 'ops.kubedb.com', resource: 'postgresopsrequests' },
-  appBindings: { broker: false, group: 'appcatalog.appscode.com', resource: 'appbindings' },
-  secrets: { broker: false, group: '', resource: 'secrets' },
-  services: { broker: false, group: '', resource: 'services' },
-  pods: { broker: false, group: '', resource: 'pods' },
-  persistentVolumeClaims: { broker: false, group: '', resource: 'persistentvolumeclaims' },
-  events: { broker: false, group: '', resource: 'events' },
-}
+const places: Record<Target, { place: 'broker' | 'databases' | 'cluster'; group: string; resource: string }> =
+  {
+    records: { place: 'broker', group: 'appcatalog.appscode.com', resource: 'appbindings' },
+    databases: { place: 'databases', group: 'kubedb.com', resource: 'postgreses' },
+    opsRequests: { place: 'databases', group: 'ops.kubedb.com', resource: 'postgresopsrequests' },
+    appBindings: { place: 'databases', group: 'appcatalog.appscode.com', resource: 'appbindings' },
+    secrets: { place: 'databases', group: '', resource: 'secrets' },
+    services: { place: 'databases', group: '', resource: 'services' },
+    pods: { place: 'databases', group: '', resource: 'pods' },
+    persistentVolumeClaims: { place: 'databases', group: '', resource: 'persistentvolumeclaims' },
+    versions: { place: 'cluster', group: 'catalog.kubedb.com', resource: 'postgresversions' },
+    events: { place: 'databases', group: '', resource: 'events' },
+  }
 
 for (const route of routes as readonly Route[]) {
   test(`${route.function} may do in the cluster what its row of the route map says, and nothing else`, async (t) => {
     const wrong: string[] = []
-    for (const [target, { broker, group, resource }] of Object.entries(places)) {
-      const namespace = broker ? cluster.namespaces.broker : cluster.namespaces.databases
+    for (const [target, { place, group, resource }] of Object.entries(places)) {
+      const namespace = place === 'cluster' ? '' : cluster.namespaces[place]
       const wanted: readonly string[] =
         Object.entries(route.permissions).find(([name]) => name === target)?.[1] ?? []
       for (const verb of [...verbs, 'watch', 'deletecollection']) {
@@ -59,7 +61,9 @@ for (const route of routes as readonly Route[]) {
 
   test(`${route.function} may do nothing beyond its two namespaces`, async (t) => {
     const wrong: string[] = []
-    for (const { broker, group, resource } of Object.values(places)) {
+    for (const { place, group, resource } of Object.values(places).filter(
+      ({ place }) => place !== 'cluster',
+    )) {
       for (const verb of verbs) {
         for (const namespace of ['default', 'kube-system', '']) {
           if (await allowed(cluster, nameOf(route), { namespace, group, resource, verb })) {
@@ -68,7 +72,7 @@ for (const route of routes as readonly Route[]) {
         }
       }
       // Where only the records are, secrets of the broker itself lie too.
-      if (!broker) {
+      if (place === 'databases') {
         const { broker: namespace } = cluster.namespaces
         const own = group !== 'appcatalog.appscode.com'
         if (own && (await allowed(cluster, nameOf(route), { namespace, group, resource, verb: 'get' }))) {

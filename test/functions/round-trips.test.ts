@@ -105,7 +105,10 @@ test('provision asks twice; a poll once, and writes once when it is over', async
   const { platform, asks } = await scene(t)
   const instanceId = randomUUID()
   const begun = await asks(
-    [['GET persistentvolumeclaims by label', 'POST appbindings of instance'], ['POST postgreses']],
+    [
+      ['GET persistentvolumeclaims by label', 'GET postgresversions/18.3', 'POST appbindings of instance'],
+      ['POST postgreses'],
+    ],
     202,
     () => platform.provision(instanceId),
   )

@@ -60,7 +60,9 @@ export function shapeOf(call: Call): string {
     return `QUERY ${statement.slice(0, 120)}`
   }
   const [path = '', query = ''] = call.target.split('?')
-  const [, rest = path] = /\/namespaces\/[^/]+\/(.*)$/.exec(path) ?? []
+  // Objects of the whole cluster have no namespace in their path: /apis/<group>/<version>/<plural>/<name>.
+  const [, rest = path] =
+    /\/namespaces\/[^/]+\/(.*)$/.exec(path) ?? /^\/apis\/[^/]+\/[^/]+\/(.*)$/.exec(path) ?? []
   const [plural = '', name] = rest.split('/')
   const label = /labelSelector=([^&]*)/.test(query) ? ' by label' : ''
   const record = /osb\.kubedb\.com\/(binding|instance)"/.exec(call.body)?.[1]

@@ -7,15 +7,23 @@ import { parseAllDocuments } from 'yaml'
 import { buildFunctions } from '../../build.ts'
 import { configurationPage } from '../../generate/configuration-page.ts'
 import { rbacFiles } from '../../generate/rbac.ts'
-import { brokerRoles, databaseRoles, nameOf, type Role, serviceAccounts } from '../../generate/roles.ts'
+import type { ClusterRole } from '../../generate/reviews.ts'
+import {
+  brokerRoles,
+  databaseRoles,
+  nameOf,
+  type Role,
+  serviceAccounts,
+  versionRoles,
+} from '../../generate/roles.ts'
 import { derivedFiles, staleFiles } from '../../generate.ts'
 import { routes } from '../../shared/routes.ts'
 
 const root = join(import.meta.dirname, '../..')
 const namespaces = { broker: 'b', databases: 'd' }
 const kinds = [
-  { plural: 'postgreses', opsPlural: 'postgresopsrequests' },
-  { plural: 'redises', opsPlural: 'redisopsrequests' },
+  { plural: 'postgreses', opsPlural: 'postgresopsrequests', versionsPlural: 'postgresversions' },
+  { plural: 'redises', opsPlural: 'redisopsrequests', versionsPlural: 'redisversions' },
 ]
 
 test('the committed files are what their sources make of them', async (t) => {
@@ -55,9 +63,11 @@ test('every function has a ServiceAccount; only the catalog gets no token', (t) 
 })
 
 test('roles are the permissions of the route map and nothing else', (t) => {
-  const roles = [...brokerRoles(namespaces), ...databaseRoles(namespaces, kinds)].filter(
-    (object): object is Role => object.kind === 'Role',
-  )
+  const roles = [
+    ...brokerRoles(namespaces),
+    ...databaseRoles(namespaces, kinds),
+    ...versionRoles(namespaces, kinds),
+  ].filter((object): object is Role | ClusterRole => 'rules' in object)
   const resources = {
     records: 'b appcatalog.appscode.com appbindings',
     databases: 'd kubedb.com postgreses redises',
@@ -68,11 +78,12 @@ test('roles are the permissions of the route map and nothing else', (t) => {
     pods: 'd  pods',
     persistentVolumeClaims: 'd  persistentvolumeclaims',
     events: 'd  events',
+    versions: 'cluster catalog.kubedb.com postgresversions redisversions',
   }
   const granted = roles.flatMap(({ metadata, rules }) =>
     rules.map(
       (rule) =>
-        `${metadata.name} ${metadata.namespace} ${rule.apiGroups.join(' ')} ${rule.resources.join(' ')}: ${rule.verbs.join(' ')}`,
+        `${metadata.name} ${metadata.namespace ?? 'cluster'} ${rule.apiGroups?.join(' ')} ${rule.resources?.join(' ')}: ${rule.verbs.join(' ')}`,
     ),
   )
   const wanted = routes.flatMap((route) =>
@@ -96,6 +107,24 @@ test('every Role is bound to the ServiceAccount of its function, which is where 
     t.like(binding, {
       roleRef: { kind: 'Role', name: role.metadata.name },
       subjects: [{ kind: 'ServiceAccount', name: role.metadata.name, namespace: 'b' }],
+    })
+  }
+})
+
+test('every ClusterRole is bound to the ServiceAccount of its function, under a name that may be chosen', (t) => {
+  const named = versionRoles(namespaces, kinds, ({ function: name }) => `mine-${name}`)
+  t.deepEqual(
+    named.map(({ kind, metadata }) => `${kind} ${metadata.name}`),
+    ['provision', 'update'].flatMap((name) => [
+      `ClusterRole mine-${name}`,
+      `ClusterRoleBinding mine-${name}`,
+    ]),
+  )
+  for (const binding of named.filter((object) => object.kind === 'ClusterRoleBinding')) {
+    const name = binding.metadata.name.replace('mine', 'osb')
+    t.like(binding, {
+      roleRef: { kind: 'ClusterRole', name: binding.metadata.name },
+      subjects: [{ kind: 'ServiceAccount', name, namespace: 'b' }],
     })
   }
 })

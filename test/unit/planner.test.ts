@@ -247,3 +247,22 @@ test('differences are found down to the leaves; a list is one', (t) => {
   t.deepEqual(differences({ a: 1 }, { a: { b: 1 } }), ['a'])
   t.deepEqual(differences({ a: { b: 1, c: 2 } }, { a: { c: 2, b: 1 } }), [])
 })
+
+test('an upgrade that KubeDB does not make is impossible, together with all else that is', (t) => {
+  const facts = { distribution: undefined, baseOS: undefined, deprecated: false, deny: [] }
+  const versions = [
+    { ...facts, name: '17.9', version: '17.9', allow: ['< 18.3'] },
+    { ...facts, name: '18.2', version: '18.2', allow: ['>= 18.2'] },
+    { ...facts, name: '18.3', version: '18.3', allow: [] },
+  ]
+  const comparison = { had: asked(), unfinished: [], live: asked().spec, versions }
+  t.deepEqual(planUpdate(postgres, { ...comparison, wanted: asked({ version: '18.3', storage: '1Gi' }) }), {
+    kind: 'impossible',
+    reason:
+      'storage: a disk cannot shrink; it is 10Gi now, ask for that or more; version: KubeDB does not take Postgres from 17.9 to 18.3 in one step; upgrade to 18.2 first',
+  })
+  t.like(planUpdate(postgres, { ...comparison, wanted: asked({ version: '18.2' }) }), { kind: 'steps' })
+  t.like(planUpdate(postgres, { ...comparison, wanted: asked({ cpu: '2' }), versions: [] }), {
+    kind: 'steps',
+  })
+})

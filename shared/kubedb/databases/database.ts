@@ -29,6 +29,14 @@ export interface Database extends Traits {
    */
   build(template: JsonObject, wanted: Wanted, circumstances: Circumstances): JsonObject
 
+  /** What is particular about upgrades of this kind to a newer version. */
+  readonly upgrades?: {
+    /** @returns for which topology the *Version objects list what is allowed, where they do so for several */
+    ranges?(spec: JsonObject): string
+    /** a database may change its distribution too; without it, never */
+    otherDistributions?: 'of the same major version'
+  }
+
   /** What can change in a running database, in the order in which changes are made. */
   readonly dimensions: readonly Dimension[]
 

@@ -205,6 +205,10 @@ export const mysql: Database = {
     return finish(spec, wanted, circumstances)
   },
 
+  upgrades: {
+    ranges: (spec) => (at(spec, 'topology.mode') === null ? 'standalone' : 'groupReplication'),
+  },
+
   dimensions: [
     ...ordinary,
     storageType,

@@ -208,6 +208,9 @@ export const redis: Database = {
     return finish(spec, wanted, circumstances)
   },
 
+  // Redis and Valkey become each other.
+  upgrades: { otherDistributions: 'of the same major version' },
+
   dimensions: [
     ...ordinary,
     storageType,
