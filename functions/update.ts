@@ -1,5 +1,5 @@
 import { brokerOf } from '../shared/broker.ts'
-import { findPlan } from '../shared/catalog.ts'
+import { currentCatalog, findPlan } from '../shared/catalog.ts'
 import type { Config } from '../shared/config.ts'
 import { BrokerError } from '../shared/errors.ts'
 import { equal, type JsonObject } from '../shared/json.ts'
@@ -60,7 +60,7 @@ await serve('update', async function updating(c) {
  * @throws {BrokerError} BadRequest, Unprocessable, MaintenanceInfoConflict
  */
 async function wanted(config: Config, { info }: InstanceRecord, sent: UpdateBody): Promise<Target> {
-  const { plan, kind } = await findPlan(config, info.serviceId, sent.plan_id ?? info.planId)
+  const { plan, kind } = await planFor(config, info, sent.plan_id ?? info.planId)
   if (plan.id !== info.planId && !plan.planUpdateable) {
     throw new BrokerError('Unprocessable', `plan_id: instances cannot be moved to plan ${plan.name}`)
   }
@@ -105,6 +105,26 @@ async function wanted(config: Config, { info }: InstanceRecord, sent: UpdateBody
       ),
     plan.name,
   )
+}
+
+/**
+ * @param id of the plan that the instance is to have
+ * @throws {BrokerError} BadRequest for a plan that is not in the catalog; Unprocessable where it is the instance's own,
+ *   which has left it: the platform did nothing wrong, but nobody knows any more what the plan allows
+ */
+async function planFor(config: Config, info: InstanceRecord['info'], id: string) {
+  return findPlan(config, info.serviceId, id).catch(async (error: unknown) => {
+    if (id !== info.planId || !(error instanceof BrokerError && error.problem === 'BadRequest')) throw error
+    const others = (await currentCatalog(config)).service(info.serviceId)?.plans ?? []
+    const names = others.filter(({ planUpdateable }) => planUpdateable).map(({ name }) => name)
+    throw new BrokerError(
+      'Unprocessable',
+      names.length > 0
+        ? `the plan of this instance is offered no more, and what it allows is not known; move the instance to another plan (${names.join(', ')}) with plan_id`
+        : 'the service of this instance is offered no more; the instance can be used and deprovisioned, not changed',
+      { cause: error },
+    )
+  })
 }
 
 /**
