@@ -76,8 +76,8 @@ export const memcached: Kind = {
   },
   components,
   services,
-  // No scheme, no path: nobody has defined a URL for it.
-  client: () => ({}),
+  // Nobody has defined a URL for it: no path, and a scheme that says little.
+  client: () => ({ scheme: 'tcp' }),
   admission: {
     defaults,
     validate,
