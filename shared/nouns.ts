@@ -85,8 +85,8 @@ export interface Traits {
   /** engine settings a user may send: setting name → what its value may be */
   settings: { readonly [name: string]: Setting }
   /**
-   * paths of the raw spec that a custom plan may set: `*` stands for any member or element, a path allows all below it,
-   * `=a|b` allows these texts only
+   * paths of the single values in a raw spec that a custom plan may set: `*` stands for any member or element, `**` at
+   * the end for all that is below, `=a|b` allows these texts only
    */
   spec: readonly string[]
   /**

@@ -13,7 +13,7 @@ const poisoned = ['__proto__', 'constructor', 'prototype']
 
 interface Allowed {
   steps: readonly string[]
-  /** what the value must be; undefined: anything, and anything below */
+  /** what the value must be; undefined: any string, number or boolean */
   values: readonly string[] | undefined
 }
 
@@ -22,8 +22,8 @@ interface Allowed {
  * KubeDB adds tomorrow is refused too. Types are left to the API server's strict validation.
  *
  * @param spec what the user sent
- * @param allowed paths such as `replicas` or `containers.*.name=postgres|exporter`: `*` is any member or element, a
- *   path allows all below it, `=` allows these strings only
+ * @param allowed paths of single values such as `replicas` or `containers.*.name=postgres|exporter`: `*` is any member
+ *   or element, `**` at the end all that is below, `=` allows these strings only
  * @param purpose an update may send null to take a value back
  * @returns what is wrong, one sentence each; empty when all is covered
  */
@@ -87,14 +87,17 @@ function childrenOf(value: unknown): (readonly [string | number, unknown])[] {
 
 function descend(one: Allowed, key: string | number): Allowed[] {
   const [step, ...rest] = one.steps
-  if (step === undefined) return one.values === undefined ? [one] : []
+  if (step === '**') return [one]
   return step === '*' || step === key ? [{ steps: rest, values: one.values }] : []
 }
 
 function leafMistake(value: unknown, allowed: readonly Allowed[], purpose: Purpose): string | undefined {
-  const covering = allowed.filter((one) => one.steps.length === 0)
+  const covering = allowed.filter(({ steps: [step] }) => step === undefined || step === '**')
   if (covering.length === 0) return 'this plan does not allow it to be set as a whole'
   if (value === null) return purpose === 'update' ? undefined : 'null says nothing; leave it out'
+  if (typeof value === 'object' && !covering.some(({ steps: [step] }) => step === '**')) {
+    return 'must be a single value'
+  }
   if (typeof value === 'number' && !Number.isFinite(value)) return 'is not a number that can be stored'
   if (typeof value === 'string' && hasControlCharacters(value)) {
     return 'must not contain line breaks or other control characters'

@@ -42,7 +42,7 @@ export const postgresTraits: Traits = {
     `${engine}.resources.limits.cpu`,
     `${engine}.resources.limits.memory`,
     'deletionPolicy=Halt|Delete|WipeOut',
-    'healthChecker',
+    'healthChecker.**',
   ],
   databaseName: {
     default: 'app',
