@@ -165,8 +165,12 @@ export function storageClass(layout: Layout, blocks: 'one' | 'each'): Dimension 
   }
 }
 
-/** Engine version, by name of a *Version object. Goes up only, and last: it cannot be undone. */
-export function version(): Dimension {
+/**
+ * Engine version, by name of a *Version object. Goes up only, and last: it cannot be undone.
+ *
+ * @param otherMakes whether one make of the engine may become another; without it, never
+ */
+export function version(otherMakes: (now: string, wanted: string) => boolean = () => false): Dimension {
   return {
     name: 'version',
     paths: ['version'],
@@ -178,7 +182,7 @@ export function version(): Dimension {
       compareVersions(live, wanted) > 0,
     change(now, wanted): Change {
       if (typeof now === 'string' && typeof wanted === 'string') {
-        if (distribution(now) !== distribution(wanted)) {
+        if (distribution(now) !== distribution(wanted) && !otherMakes(now, wanted)) {
           return impossible(
             `version: ${now} cannot become ${wanted}, which is another make of the engine; make a new instance and copy the data`,
           )

@@ -357,9 +357,8 @@ export const mongodb: Database = {
 
   accounts: {
     by: 'connection',
-    async connect(admin) {
-      const users = await import('./mongodb-users.ts')
-      return users.connect(admin)
+    async connect() {
+      throw new Error('bindings of MongoDB are not offered yet')
     },
   },
 }

@@ -1,7 +1,7 @@
 /** Redis and Valkey as KubeDB runs them: a server on its own, or a cluster of shards. */
 import { isObject, type JsonObject } from '../../json.ts'
 import type { Setting } from '../../nouns.ts'
-import { distribution } from '../../semver.ts'
+import { distribution, engineVersion } from '../../semver.ts'
 import { common, inUri, loginOf, pods } from './address.ts'
 import { alike, withResources, withStorage } from './components.ts'
 import type { Database, Dimension, Place, Reach } from './database.ts'
@@ -74,6 +74,8 @@ const settings: { [name: string]: Setting } = {
 function setting(name: string, value: string | number | boolean): string {
   return `${name} ${typeof value === 'boolean' ? (value ? 'yes' : 'no') : value}`
 }
+
+const majorOf = (name: string): string | undefined => engineVersion(name)?.split('.')[0]
 
 /** @returns whether the spec is of a cluster, which it also is where it only says how large */
 const clustered = (spec: JsonObject): boolean =>
@@ -225,7 +227,7 @@ export const redis: Database = {
     }),
     configuration(),
     tls(),
-    version(),
+    version((now, wanted) => majorOf(now) === majorOf(wanted)),
   ],
 
   members: (place) => shardsOf(place).flatMap((shard) => shardPods(place, shard)),

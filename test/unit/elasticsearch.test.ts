@@ -1,0 +1,300 @@
+import { Client } from '@elastic/elasticsearch'
+import { Client as OpenSearchClient } from '@opensearch-project/opensearch'
+import test from 'ava'
+import type { JsonObject } from '../../shared/json.ts'
+import type { Reach } from '../../shared/kubedb/databases/database.ts'
+import { elasticsearch } from '../../shared/kubedb/databases/elasticsearch.ts'
+import { asked as askedOf, hostile, issuer, issuerRef, other, planned as plan } from './kind-changes.ts'
+
+const asked = (name: string, wanted = {}) => askedOf('elasticsearch', name, wanted)
+const planned = (had: ReturnType<typeof asked>, wanted: ReturnType<typeof asked>, live = had.spec) =>
+  plan(elasticsearch, had, wanted, live)
+const inside = { addresses: 'cluster', instance: 'i' } as const
+const claim = (size: string) => ({
+  accessModes: ['ReadWriteOnce'],
+  resources: { requests: { storage: size } },
+})
+const combined = { replicas: 1, storageType: 'Durable', storage: claim('10Gi') }
+const build = (template: JsonObject, wanted: object = {}) =>
+  elasticsearch.build(template, { version: 'xpack-9.2.3', ...wanted }, inside)
+
+test('a plan becomes a complete spec, encrypting with certificates of KubeDB', (t) => {
+  t.deepEqual(build(combined), {
+    ...combined,
+    version: 'xpack-9.2.3',
+    enableSSL: true,
+    deletionPolicy: 'WipeOut',
+  })
+  t.like(build(combined, { issuer }), { enableSSL: true, tls: { issuerRef } })
+})
+
+test('a raw spec gives the nodes of a plan roles, each with the disk of the plan', (t) => {
+  const topology = { master: { replicas: 3 }, data: { replicas: 2 }, ingest: { replicas: 1 } }
+  t.deepEqual(build(combined, { spec: { topology } }), {
+    version: 'xpack-9.2.3',
+    storageType: 'Durable',
+    enableSSL: true,
+    topology: {
+      master: { replicas: 3, storage: claim('10Gi') },
+      data: { replicas: 2, storage: claim('10Gi') },
+      ingest: { replicas: 1, storage: claim('10Gi') },
+    },
+    deletionPolicy: 'WipeOut',
+  })
+})
+
+test('what parameters ask of nodes with roles is about those with data', (t) => {
+  const { spec } = asked('large-ha', { cpu: '4', storage: '200Gi', replicas: 5 })
+  t.like(spec.topology, {
+    master: { replicas: 3, storage: claim('10Gi') },
+    data: { replicas: 5, storage: claim('200Gi') },
+    ingest: { replicas: 2, storage: claim('10Gi') },
+  })
+})
+
+test('settings are lines of YAML', (t) => {
+  const configuration = {
+    'indices.queries.cache.size': '5%',
+    'action.auto_create_index': false,
+    'search.max_buckets': 10,
+  }
+  t.deepEqual(build(combined, { configuration }).configuration, {
+    inline: {
+      'elasticsearch.yml':
+        'action.auto_create_index: false\nindices.queries.cache.size: "5%"\nsearch.max_buckets: 10\n',
+    },
+  })
+})
+
+const small = {
+  podTemplate: {
+    spec: { containers: [{ name: 'elasticsearch', resources: { requests: { memory: '128Mi' } } }] },
+  },
+}
+
+for (const [what, template, wanted, message] of [
+  [
+    'roles without master nodes',
+    combined,
+    { spec: { topology: { data: { replicas: 1 }, ingest: { replicas: 1 } } } },
+    /^parameters\.spec\.topology\.master: missing/,
+  ],
+  [
+    'roles without data nodes',
+    combined,
+    { spec: { topology: { master: { replicas: 1 }, ingest: { replicas: 1 } } } },
+    /^parameters\.spec\.topology\.data: missing/,
+  ],
+  [
+    'sizes of nodes with roles at the top',
+    combined,
+    {
+      spec: {
+        replicas: 3,
+        topology: { master: { replicas: 1 }, data: { replicas: 1 }, ingest: { replicas: 1 } },
+      },
+    },
+    /^parameters\.spec\.replicas: stands below the roles of topology/,
+  ],
+  ['too little memory', { ...combined, ...small }, {}, /podTemplate: 128Mi of memory are too little/],
+  [
+    'a cluster without login',
+    { ...combined, disableSecurity: true },
+    {},
+    /disableSecurity: bindings have users/,
+  ],
+  [
+    'an OpenSearch in the clear',
+    combined,
+    { version: 'opensearch-3.4.0', spec: { enableSSL: false } },
+    /^parameters\.spec\.enableSSL: KubeDB cannot change/,
+  ],
+  [
+    'an old version',
+    combined,
+    { version: 'xpack-6.8.23' },
+    /^parameters\.version: xpack-6\.8\.23 is not offered/,
+  ],
+  [
+    'another make',
+    combined,
+    { version: 'searchguard-7.9.3' },
+    /^parameters\.version: searchguard-7\.9\.3 is not offered/,
+  ],
+] as const) {
+  test(`refused: ${what}`, (t) => {
+    t.throws(() => build(template, wanted), { name: 'BrokerError', message })
+  })
+}
+
+const sized = (cpu: string, memory: string) => ({
+  resources: { requests: { cpu, memory }, limits: { memory } },
+})
+const migrated = { storageClassName: 'fast', oldPVReclaimPolicy: 'Delete' }
+
+for (const [what, had, wanted, steps] of [
+  [
+    'cpu of nodes that do everything',
+    asked('small'),
+    asked('small', { cpu: '1' }),
+    ['VerticalScaling', { verticalScaling: { node: sized('1', '2Gi') } }],
+  ],
+  [
+    'cpu of nodes with data',
+    asked('large-ha'),
+    asked('large-ha', { cpu: '4' }),
+    ['VerticalScaling', { verticalScaling: { data: sized('4', '8Gi') } }],
+  ],
+  [
+    'disks of nodes that do everything',
+    asked('small'),
+    asked('small', { storage: '20Gi' }),
+    ['VolumeExpansion', { volumeExpansion: { mode: 'Online', node: '20Gi' } }],
+  ],
+  [
+    'disks of nodes with data',
+    asked('large-ha'),
+    asked('large-ha', { storage: '200Gi' }),
+    ['VolumeExpansion', { volumeExpansion: { mode: 'Online', data: '200Gi' } }],
+  ],
+  [
+    'class of one node',
+    asked('small'),
+    asked('small', { storageClass: 'fast' }),
+    ['StorageMigration', { migration: { node: migrated } }],
+  ],
+  [
+    'class of nodes with roles',
+    asked('large-ha'),
+    asked('large-ha', { storageClass: 'fast' }),
+    ['StorageMigration', { migration: { data: migrated, master: migrated, ingest: migrated } }],
+  ],
+  [
+    'nodes that do everything',
+    asked('large'),
+    asked('large', { replicas: 5 }),
+    ['HorizontalScaling', { horizontalScaling: { node: 5 } }],
+  ],
+  [
+    'nodes with data',
+    asked('large-ha'),
+    asked('large-ha', { replicas: 5 }),
+    ['HorizontalScaling', { horizontalScaling: { topology: { data: 5 } } }],
+  ],
+  [
+    "KubeDB's certificates to an issuer's",
+    asked('small'),
+    asked('small', { issuer }),
+    ['ReconfigureTLS', { tls: { issuerRef } }],
+  ],
+  [
+    'issuer',
+    asked('small', { issuer }),
+    asked('small', { issuer: other }),
+    ['ReconfigureTLS', { tls: { issuerRef: { apiGroup: 'cert-manager.io', ...other } } }],
+  ],
+  [
+    'encryption, which ends',
+    asked('elasticsearch'),
+    asked('elasticsearch', { spec: { enableSSL: false } }),
+    ['ReconfigureTLS', { tls: { remove: true } }],
+  ],
+  [
+    'version',
+    asked('small', { version: 'xpack-8.19.9' }),
+    asked('small'),
+    ['UpdateVersion', { updateVersion: { targetVersion: 'xpack-9.2.3' } }],
+  ],
+] as const) {
+  test(`a change of ${what}`, (t) => {
+    t.deepEqual<unknown, unknown>(planned(had, wanted), steps)
+  })
+}
+
+for (const [what, had, wanted, reason] of [
+  [
+    'roles for nodes that do everything',
+    asked('large'),
+    asked('large-ha'),
+    /topology: nodes that do everything cannot be given roles.*copy the data/,
+  ],
+  ['everything for nodes with roles', asked('large-ha'), asked('large'), /topology: .*nor the reverse/],
+  [
+    'memory into a disk',
+    asked('demo-elasticsearch'),
+    asked('small'),
+    /storageType: data cannot move between memory and disk/,
+  ],
+  ['smaller disks', asked('large'), asked('small'), /storage of node: a disk cannot shrink; it is 100Gi now/],
+  [
+    'an older version',
+    asked('small'),
+    asked('small', { version: 'xpack-8.19.9' }),
+    /version: xpack-9\.2\.3 cannot go back to xpack-8\.19\.9/,
+  ],
+  [
+    'another make',
+    asked('small'),
+    asked('small', { version: 'opensearch-3.4.0' }),
+    /version: xpack-9\.2\.3 cannot become opensearch-3\.4\.0, which is another make/,
+  ],
+  [
+    "an issuer's certificates to KubeDB's",
+    asked('small', { issuer }),
+    asked('small'),
+    /tls: certificates of an issuer cannot be exchanged for KubeDB's own/,
+  ],
+] as const) {
+  test(`no way: ${what}`, (t) => {
+    t.regex(String(planned(had, wanted)), reason)
+  })
+}
+
+const reach: Reach = {
+  name: 'osb-x',
+  namespace: 'dbs',
+  spec: asked('small').spec,
+  scheme: 'https',
+  host: 'osb-x.dbs.svc',
+  external: false,
+  hosts: ['osb-x.dbs.svc'],
+  port: 9200,
+  database: '',
+  query: '',
+  caBundle: 'PEM',
+}
+
+test('a URI gives the drivers back what it was made of, however hostile', (t) => {
+  for (const [name, password] of hostile) {
+    const { uri } = elasticsearch.credentials(reach, { name, password })
+    const header = `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`
+    const elastic = new Client({ node: String(uri) })
+    t.is(elastic.connectionPool.connections[0]?.headers.authorization, header)
+    const openSearch = new OpenSearchClient({ node: String(uri) })
+    const [connection] = openSearch.connectionPool.connections
+    t.is(decodeURIComponent(connection?.url.username ?? ''), name)
+    t.is(decodeURIComponent(connection?.url.password ?? ''), password)
+  }
+})
+
+test('credentials have every key that buildpacks, libraries and the AppsCode broker know', (t) => {
+  t.deepEqual(elasticsearch.credentials(reach, { name: 'u', password: 'p' }), {
+    type: 'elasticsearch',
+    provider: 'kubedb',
+    protocol: 'https',
+    Protocol: 'https',
+    host: 'osb-x.dbs.svc',
+    hosts: ['osb-x.dbs.svc'],
+    port: 9200,
+    username: 'u',
+    password: 'p',
+    uri: 'https://u:p@osb-x.dbs.svc:9200',
+    rootCert: 'PEM',
+  })
+  const plain = { ...reach, scheme: 'http', spec: { version: 'opensearch-1.3.20', enableSSL: false } }
+  t.like(elasticsearch.credentials(plain, { name: 'u', password: 'p' }), {
+    type: 'opensearch',
+    protocol: 'http',
+    uri: 'http://u:p@osb-x.dbs.svc:9200',
+  })
+})
