@@ -109,8 +109,7 @@ async function provision(world: World, found: Database, switches: Switches): Pro
     newPassword,
     wait('secret'),
   )
-  await workload.ensureFurtherSecrets(world, db, newPassword)
-  if (world.kind.tls.wanted(db.spec)) {
+  if (db.spec.tls) {
     // KubeDB waits for the issuer's certificates without a word; here nobody issues any.
     world.logOnce(keyOf(db), `${keyOf(db)}: it asks for TLS, which the sandbox's operator does not do`)
     return

@@ -29,7 +29,11 @@ export function metadataOf(
 export function servicesOf(kind: Kind, db: Database): NamespacedObject[] {
   return kind
     .services(db)
-    .map((shape) => (shape.headless ? headlessService(kind, db, shape) : clientService(kind, db, shape)))
+    .map((shape) =>
+      shape.alias === undefined
+        ? headlessService(kind, db, shape)
+        : clientService(kind, db, shape, shape.alias),
+    )
 }
 
 function headlessService(kind: Kind, db: Database, shape: ServiceShape): NamespacedObject {
@@ -47,8 +51,8 @@ function headlessService(kind: Kind, db: Database, shape: ServiceShape): Namespa
   }
 }
 
-function clientService(kind: Kind, db: Database, shape: ServiceShape): NamespacedObject {
-  const template = db.spec.serviceTemplates?.find(({ alias }) => alias === shape.alias)
+function clientService(kind: Kind, db: Database, shape: ServiceShape, role: string): NamespacedObject {
+  const template = db.spec.serviceTemplates?.find(({ alias }) => alias === role)
   const { type = 'ClusterIP', ports: portTemplates = [], ...rest } = template?.spec ?? {}
   const templated = shape.ports.map((port) => {
     const wish = portTemplates.find((candidate) => candidate.name === port.name)

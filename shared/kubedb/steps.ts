@@ -1,9 +1,9 @@
 /** The steps of an update, carried out one at a time: an OpsRequest or a patch, and waiting for it. */
 import { BrokerError } from '../errors.ts'
-import { equal, type JsonObject } from '../json.ts'
+import { equal } from '../json.ts'
 import { ApiError, refusal, translate } from './api-error.ts'
 import { age, type Broker, timestamp } from './broker.ts'
-import type { Collection, Draft } from './cluster.ts'
+import type { Collection } from './cluster.ts'
 import type { Database } from './databases/database.ts'
 import {
   databases,
@@ -15,6 +15,7 @@ import {
 import { hash26, instanceLabel } from './names.ts'
 import { Resource } from './object.ts'
 import { patience, unreachable } from './readiness.ts'
+import { draftOpsRequest, draftPatch } from './step-draft.ts'
 
 const opsRequests = (namespace: string, kind: Database): Collection => ({
   api: '/apis/ops.kubedb.com/v1alpha1',
@@ -25,48 +26,6 @@ const opsRequests = (namespace: string, kind: Database): Collection => ({
 /** @returns name of a step's OpsRequest: at most 40 + 1 + 12 + 1 + 3 characters */
 export function stepName(record: InstanceRecord, operationId: string, number: number): string {
   return `${record.database.name}-${operationId}-${number}`
-}
-
-function draftOpsRequest(
-  kind: Database,
-  record: InstanceRecord,
-  database: Resource,
-  step: Step,
-): Draft | undefined {
-  if (step.change.by !== 'opsRequest') return undefined
-  const { type, apply, timeout, body } = step.change
-  return {
-    apiVersion: 'ops.kubedb.com/v1alpha1',
-    kind: kind.opsKind,
-    metadata: {
-      name: step.name,
-      namespace: record.database.namespace,
-      labels: { [instanceLabel]: hash26(record.info.instanceId) },
-      annotations: { 'osb.kubedb.com/operation': record.operation.id },
-      ownerReferences: [
-        {
-          apiVersion: kind.apiVersion,
-          kind: kind.kind,
-          name: database.metadata.name,
-          uid: database.metadata.uid,
-        },
-      ],
-    },
-    spec: { databaseRef: { name: database.metadata.name }, type, apply, timeout, ...body },
-  }
-}
-
-function draftPatch(database: Resource, step: Step): JsonObject | undefined {
-  if (step.change.by !== 'patch') return undefined
-  const { labels, annotations } = step
-  return {
-    metadata: {
-      uid: database.metadata.uid,
-      ...(labels ? { labels } : {}),
-      ...(annotations ? { annotations } : {}),
-    },
-    ...(Object.keys(step.change.spec).length > 0 ? { spec: step.change.spec } : {}),
-  }
 }
 
 /**
