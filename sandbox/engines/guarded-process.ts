@@ -30,7 +30,7 @@ const guard = `
 exec 3<&0
 "$@" 3<&- </dev/null &
 server=$!
-echo $server >"$PID_FILE"
+echo "$server SIG$POLITE" >"$PID_FILE"
 {
   read -r _ <&3
   kill -$POLITE $server

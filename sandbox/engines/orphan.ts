@@ -2,7 +2,7 @@ import { readFile, readlink, realpath, rm } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** In a database's folder: the process id of the server that was started there last. */
+/** In a database's folder: the process id of the server that was started there last, and the signal that ends it. */
 export const pidFile = 'server.pid'
 
 /**
@@ -14,10 +14,13 @@ export const pidFile = 'server.pid'
  */
 export async function endOrphan(folder: string): Promise<void> {
   const file = join(folder, pidFile)
-  const pid = Number(await readFile(file, 'utf8').catch(() => ''))
-  if (!Number.isInteger(pid) || pid <= 1) return
+  const content = await readFile(file, 'utf8').catch(() => '')
+  const [, number, name] = /^(\d+)(?: (SIGINT|SIGTERM))?$/m.exec(content) ?? []
+  const pid = Number(number ?? 0)
+  if (pid <= 1) return
   for (let waited = 0; await worksIn(folder, pid); waited += 50) {
-    if (waited === 0 || waited === 5000) signal(pid, waited === 0 ? 'SIGINT' : 'SIGQUIT')
+    if (waited === 0 || waited === 5000)
+      signal(pid, waited > 0 ? 'SIGQUIT' : name === 'SIGTERM' ? name : 'SIGINT')
     if (waited > 10_000) throw new Error(`a database server (process ${pid}) still runs on ${folder}: end it`)
     await sleep(50)
   }

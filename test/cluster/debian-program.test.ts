@@ -116,7 +116,12 @@ test.serial('a program on PATH comes first, and a folder or a plain file is none
   })
   await writeFile(join(program, 'some-server'), '', { mode: 0o755 })
   await withEnvironment({ PATH: `${folder}:${plain}:${program}` }, async () => {
-    const found = { program: join(program, 'some-server'), root: '/', libraries: '' }
+    const found = {
+      program: join(program, 'some-server'),
+      command: [join(program, 'some-server')] as const,
+      root: '/',
+      libraries: '',
+    }
     t.deepEqual(await debianProgram(wanted, cache), found)
   })
   await rm(cache, { recursive: true })

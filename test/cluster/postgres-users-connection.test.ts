@@ -1,8 +1,4 @@
 /** The administrator's connection: encryption, deadlines, silence, refusals, and cuts at every message. */
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
@@ -10,6 +6,7 @@ import type { Client } from 'pg'
 import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
 import { connect } from '../../shared/kubedb/databases/postgres-users.ts'
 import { adminOf } from '../support/admin.ts'
+import { makeCertificates } from '../support/certificates.ts'
 import { Relay } from './postgres-relay.ts'
 import { installations, type Server, Servers } from './postgres-server.ts'
 
@@ -37,38 +34,6 @@ async function assertUnreachable(
   t.regex(error.message, message, what)
   for (const secret of ['Of the administrator', made.password]) {
     t.false(inspect(error, { depth: 9 }).includes(secret), what)
-  }
-}
-
-interface Certificates {
-  ca: string
-  otherCa: string
-  files: Record<string, string>
-}
-
-/** @returns a CA, a certificate of it for `localhost` with its key, and a CA that has nothing to do with it */
-function makeCertificates(): Certificates {
-  const folder = mkdtempSync(join(tmpdir(), 'postgres-tls-'))
-  const openssl = (line: string) => execFileSync('openssl', line.split(' '), { cwd: folder, stdio: 'pipe' })
-  try {
-    for (const name of ['ca', 'other']) {
-      openssl(
-        `req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=${name} -keyout ${name}.key -out ${name}.crt`,
-      )
-    }
-    openssl('req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr')
-    writeFileSync(join(folder, 'names'), 'subjectAltName=DNS:localhost')
-    openssl(
-      'x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt',
-    )
-    const read = (name: string) => readFileSync(join(folder, name), 'utf8')
-    return {
-      ca: read('ca.crt'),
-      otherCa: read('other.crt'),
-      files: { 'server.key': read('server.key'), 'server.crt': read('server.crt') },
-    }
-  } finally {
-    rmSync(folder, { recursive: true })
   }
 }
 
@@ -251,7 +216,8 @@ for (const [index, installation] of installations().entries()) {
   })
 
   test.serial(title("sslmode means what it means to PostgreSQL's own clients"), async (t) => {
-    const { ca, otherCa, files } = makeCertificates()
+    const { ca, otherCa, cert, key } = makeCertificates()
+    const files = { 'server.crt': cert, 'server.key': key }
     const logging = 'log_connections = on'
     const encrypted = await servers.start(`ssl = on\n${logging}`, files)
     const clear = await servers.start(logging)

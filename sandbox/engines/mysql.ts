@@ -1,0 +1,300 @@
+/**
+ * MySQL: a real server process per database. Where no MySQL can be had on this machine, a MariaDB server stands for it:
+ * it speaks the same protocol, and is alike in what the broker and its bindings use.
+ */
+import { execFile } from 'node:child_process'
+import { access, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { type Account, writeFor } from './account.ts'
+import { type DataFolders, dataFolders } from './data-folders.ts'
+import type { Engine, Instance, Running, ServerTls } from './engine.ts'
+import { startGuarded } from './guarded-process.ts'
+import { findMySqlProgram, type MySqlProgram, mySqlObtainable } from './mysql-programs.ts'
+import { changesBetween } from './mysql-settings.ts'
+import { copyTemplate, dataTemplate, smallAndQuick } from './mysql-template.ts'
+
+const execute = promisify(execFile)
+
+const mySqlPort = 3306
+
+const startSeconds = 30
+
+/** What is needed to run a server. */
+interface Installation {
+  readonly account: Account | undefined
+  readonly program: MySqlProgram
+  readonly template: string
+}
+
+/**
+ * @param home Folder for data; made when absent. When we are root it must be reachable for the user `nobody`.
+ * @param find the program to run; a real MySQL where there is one
+ */
+export function mysqlEngine(home: string, find = findMySqlProgram): Engine {
+  const folders = dataFolders(home, 'mysql')
+  let installation: Promise<Installation> | undefined
+  const install = () => {
+    installation ??= prepare(home, folders, find)
+    // A failure (no network, say) is told once per call and tried anew at the next.
+    installation.catch(() => {
+      installation = undefined
+    })
+    return installation
+  }
+  return {
+    kind: 'MySQL',
+    port: mySqlPort,
+    available: mySqlObtainable,
+    async start(instance) {
+      const installed = await install()
+      const { account, program, template } = installed
+      const folder = await folders.claim(instance, (fresh) =>
+        copyTemplate(template, join(fresh, dataOf(program)), account),
+      )
+      return launch(installed, folder, instance)
+    },
+    wipe: (name) => folders.wipe(name),
+    kept: () => folders.kept(),
+  }
+}
+
+async function prepare(
+  home: string,
+  folders: DataFolders,
+  find: typeof findMySqlProgram,
+): Promise<Installation> {
+  const program = await find()
+  if ('missing' in program) throw new Error(program.missing)
+  const account = await folders.account()
+  return { account, program, template: await dataTemplate(program, home, account) }
+}
+
+/** Neither make reads the other's data. */
+const dataOf = ({ make }: MySqlProgram): string => `data-${make.toLowerCase()}`
+
+async function launch(installation: Installation, folder: string, instance: Instance): Promise<Running> {
+  const { account, program } = installation
+  const data = join(folder, dataOf(program))
+  await access(data).catch(() => {
+    throw new Error(`the data of ${instance.name} was written by another make of server than ${program.make}`)
+  })
+  const base = baseSettings(program)
+  const configFile = join(folder, 'my.cnf')
+  await writeFile(configFile, base + instance.config, { mode: 0o644 })
+  const secrets = await writeSecrets(installation, folder, instance)
+  const logFile = join(folder, 'server.log')
+  const log = await open(logFile, 'a', 0o644)
+  const { size } = await log.stat()
+  const [file, ...parameters] = program.command
+  const server = startGuarded(
+    file,
+    [
+      ...[...parameters, `--defaults-file=${configFile}`, ...program.options, `--datadir=${data}`],
+      ...[`--bind-address=${instance.address}`, `--port=${mySqlPort}`, `--init-file=${secrets}`],
+      ...[
+        `--socket=${join(data, 'server.sock')}`,
+        `--pid-file=${join(data, 'server.pid')}`,
+        '--skip-name-resolve',
+      ],
+      ...tlsOptions(instance, folder),
+    ],
+    { account, folder, log: log.fd, environment: program.environment, signals: ['TERM', 'KILL'] },
+  )
+  await log.close()
+  let gone: string | undefined
+  server.exited.then((reason) => {
+    gone = reason
+  })
+  let { password } = instance
+  let { config } = instance
+  const ask = (statement: string) => askOnce(instance, password, statement)
+  try {
+    await untilAccepting(ask, () => gone)
+  } catch (error) {
+    const died = gone !== undefined
+    await server.stop()
+    const words = died ? serverMessages((await readFile(logFile, 'utf8')).slice(size)) : ''
+    throw words === '' ? error : new Error(`${program.make} did not start: ${words}`, { cause: error })
+  } finally {
+    await rm(secrets, { force: true })
+  }
+  return {
+    exited: server.exited,
+    async check() {
+      await ask('SELECT 1')
+    },
+    async setPassword(next) {
+      await ask(passwordStatement(instance.username, next))
+      password = next
+    },
+    async reload(next) {
+      await judge(installation, folder, base + next)
+      await writeFile(configFile, base + next)
+      const changes = changesBetween(base, config, next)
+      config = next
+      if (changes === 'restart') return 'restart'
+      let applied = true
+      for (const { name, value } of changes) {
+        // The start would take it: what cannot be changed before then has to wait for it.
+        await ask(`SET GLOBAL ${name} = ${value}`).catch(() => {
+          applied = false
+        })
+      }
+      return applied ? 'applied' : 'restart'
+    },
+    stop: () => server.stop(),
+  }
+}
+
+/** Below those of the user. MariaDB is told what MySQL does by itself. */
+function baseSettings(program: MySqlProgram): string {
+  const alike = [
+    'character-set-server=utf8mb4',
+    'event-scheduler=ON',
+    'sql-mode=ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',
+    'log-bin=binlog',
+    'server-id=1',
+    'binlog-format=ROW',
+  ]
+  const own = [
+    'mysqlx=OFF',
+    'secure-file-priv=NULL',
+    'auto-generate-certs=OFF',
+    'innodb-log-writer-threads=OFF',
+  ]
+  const lines = [
+    ...smallAndQuick(program).map((option) => option.replace(/^--/, '')),
+    ...(program.make === 'MariaDB' ? alike : own),
+  ]
+  return `[mysqld]\n${lines.join('\n')}\n`
+}
+
+/** @returns a file with the statements that make the administrator what it should be, run before any connection */
+async function writeSecrets({ account }: Installation, folder: string, instance: Instance): Promise<string> {
+  const user = `${quoted(instance.username)}@'%'`
+  const file = join(folder, 'init.sql')
+  const statements = [
+    'SET sql_log_bin = 0',
+    "SET sql_mode = ''",
+    `CREATE USER IF NOT EXISTS ${user} IDENTIFIED BY ${quoted(instance.password)}`,
+    passwordStatement(instance.username, instance.password),
+    `GRANT ALL PRIVILEGES ON *.* TO ${user} WITH GRANT OPTION`,
+  ]
+  await rm(file, { force: true })
+  await writeFor(account, file, statements.map((statement) => `${statement};\n`).join(''))
+  if (instance.tls) await writeTls(account, folder, instance.tls)
+  return file
+}
+
+/** One statement: the next connection already needs the new password. */
+function passwordStatement(username: string, password: string): string {
+  const users = ['%', 'localhost'].map(
+    (host) => `${quoted(username)}@'${host}' IDENTIFIED BY ${quoted(password)}`,
+  )
+  return `ALTER USER IF EXISTS ${users.join(', ')}`
+}
+
+async function writeTls(account: Account | undefined, folder: string, tls: ServerTls): Promise<void> {
+  await mkdir(join(folder, 'tls'), { recursive: true, mode: 0o755 })
+  for (const part of ['ca', 'cert', 'key'] as const) {
+    await writeFor(account, join(folder, 'tls', `${part}.pem`), tls[part])
+  }
+}
+
+function tlsOptions({ tls, spec }: Instance, folder: string): string[] {
+  if (tls === undefined) return []
+  const files = ['ca', 'cert', 'key'].map((part) => `--ssl-${part}=${join(folder, 'tls', `${part}.pem`)}`)
+  return spec.requireSSL === true ? [...files, '--require-secure-transport=ON'] : files
+}
+
+/** Lets a second process read the settings and say what it thinks of them. */
+async function judge({ account, program }: Installation, folder: string, config: string): Promise<void> {
+  const trial = join(folder, 'trial.cnf')
+  await writeFile(trial, config, { mode: 0o644 })
+  const [file, ...parameters] = program.command
+  const look = program.make === 'MySQL' ? ['--validate-config'] : ['--help', '--verbose']
+  try {
+    await execute(file, [...parameters, `--defaults-file=${trial}`, ...program.options, ...look], {
+      cwd: folder,
+      env: program.environment,
+      maxBuffer: 10 * 2 ** 20,
+      ...account,
+    })
+  } catch (error) {
+    const words = serverMessages(error instanceof Error && 'stderr' in error ? String(error.stderr) : '')
+    throw new Error(`${program.make} refuses the settings: ${words || 'it does not say why'}`, {
+      cause: error,
+    })
+  } finally {
+    await rm(trial, { force: true })
+  }
+}
+
+/** Throws when the server is gone, knows another password, or takes too long. */
+async function untilAccepting(
+  ask: (statement: string) => Promise<unknown>,
+  gone: () => string | undefined,
+): Promise<void> {
+  const end = Date.now() + startSeconds * 1000
+  for (;;) {
+    try {
+      await ask('SELECT 1')
+      return
+    } catch (error) {
+      // A stranger's server on the address knows another password; ours is then gone at once.
+      if (isWrongPassword(error)) await sleep(300)
+      const reason = gone()
+      if (reason !== undefined) throw new Error(`MySQL did not start: ${reason}`)
+      if (isWrongPassword(error) || Date.now() > end) throw error
+      await sleep(20)
+    }
+  }
+}
+
+/** One statement on a connection of its own: what a client of the database would meet. */
+async function askOnce(instance: Instance, password: string, statement: string): Promise<void> {
+  const { createConnection } = await import('mysql2/promise')
+  const connection = await createConnection({
+    host: instance.address,
+    port: mySqlPort,
+    user: instance.username,
+    password,
+    connectTimeout: 5000,
+    ...(instance.tls === undefined ? {} : { ssl: { ca: instance.tls.ca, verifyIdentity: false } }),
+  })
+  try {
+    await connection.query({ sql: statement, timeout: 10_000 })
+  } finally {
+    connection.destroy()
+  }
+}
+
+function isWrongPassword(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ER_ACCESS_DENIED_ERROR'
+}
+
+/** A string constant, on one line; for sessions whose sql_mode leaves the backslash its meaning. */
+function quoted(text: string): string {
+  if (/[\0\n\r]/.test(text)) throw new Error('names and passwords must not contain line breaks')
+  return `'${text.replace(/[\\']/g, String.raw`\$&`)}'`
+}
+
+/** What went wrong, out of the server's log: without times, codes and our folders. */
+function serverMessages(log: string): string {
+  const messages = log
+    .split('\n')
+    .map(
+      (line) =>
+        /\[ERROR\] (?:\[MY-\d+\] \[\w+\] )?(.*)$/.exec(line)?.[1] ??
+        /^(?:error|mysqld|mariadbd): (.*)$/i.exec(line)?.[1],
+    )
+    .filter((text) => text !== undefined && !/^Aborting\.?$/.test(text))
+    .map((text = '') =>
+      text
+        .replace(/\/[^\s'"]*\/([^\s'"/]+)/g, '$1')
+        .replace(/^(Buffered error: )?((mysqld|mariadbd): )?/, ''),
+    )
+  return [...new Set(messages)].join('; ')
+}
