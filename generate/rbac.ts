@@ -1,3 +1,4 @@
+import { admissionPolicy } from './admission-policy.ts'
 import { type Files, type Manifest, yaml } from './manifest.ts'
 import { platformRole, reviewRoles } from './reviews.ts'
 import {
@@ -34,6 +35,10 @@ export function rbacFiles(kinds: readonly KindResources[], namespaces = defaultN
     'knative/base/225-version-roles.yaml': yaml(
       "Who may read KubeDB's versions, which have no namespace.",
       versionRoles(namespaces, kinds),
+    ),
+    'knative/base/230-admission-policy.yaml': yaml(
+      'What roles cannot say: which objects the functions may write, and what may be in them.',
+      admissionPolicy(namespaces, kinds),
     ),
     'knative/components/bearer/230-reviews.yaml': yaml(
       'Functions ask the API server about bearer tokens; osb-platform is for their owners.',

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { admissionPolicy } from '../generate/admission-policy.ts'
 import { namespace } from '../generate/rbac.ts'
 import {
   brokerRoles,
@@ -16,7 +17,10 @@ import { type Administrator, apply } from './administrator.ts'
 import { writePrivateFile } from './atomic-file.ts'
 import { granted } from './control-plane-request.ts'
 
-/** Namespaces, ServiceAccounts, Roles and RoleBindings: the same objects as in knative/. May be repeated. */
+/**
+ * Namespaces, ServiceAccounts, Roles, RoleBindings and the admission policy: the same objects as in knative/. May be
+ * repeated.
+ */
 export async function applyRoles(
   administrator: Administrator,
   namespaces: Namespaces,
@@ -32,6 +36,7 @@ export async function applyRoles(
       administrator,
       versionRoles(namespaces, kinds, (route) => `${nameOf(route)}.${namespaces.broker}`),
     ),
+    apply(administrator, admissionPolicy(namespaces, kinds, `osb-functions.${namespaces.broker}`)),
   ])
 }
 

@@ -20,6 +20,20 @@ export class Refusal extends Error {
   override readonly name: string = 'Refusal'
 }
 
+/** An object that Go code did not find, whatever it said around that: the API's own 404 comes through. */
+export class NotFound extends Refusal {
+  override readonly name = 'NotFound'
+  readonly resource: string
+  readonly object: string
+
+  /** @param resource as the message names it, e.g. `PostgresVersion.catalog.kubedb.com` */
+  constructor(resource: string, object: string) {
+    super(`${resource} "${object}" not found`)
+    this.resource = resource
+    this.object = object
+  }
+}
+
 /** One wrong field of an object that is invalid. */
 export interface FieldError {
   readonly field: string
@@ -57,6 +71,7 @@ export function fieldRefusal(error: FieldError): Refusal {
 
 /** The Status that goes into the answer of a webhook. */
 export function statusOf(refusal: Refusal): object {
+  if (refusal instanceof NotFound) return { code: 404, reason: 'NotFound', message: refusal.message }
   if (!(refusal instanceof Invalid)) return { code: 403, reason: 'Forbidden', message: refusal.message }
   return {
     code: 422,

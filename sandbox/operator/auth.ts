@@ -6,6 +6,7 @@ export function basicAuth(user: string, options: { fixed: boolean }): AuthShape 
   return {
     user: () => user,
     fixed: options.fixed,
+    persistent: true,
     secretType: 'kubernetes.io/basic-auth',
     read({ username, password }) {
       if (!username || !password)

@@ -109,7 +109,8 @@ async function provision(world: World, found: Database, switches: Switches): Pro
     newPassword,
     wait('secret'),
   )
-  if (db.spec.tls) {
+  await workload.ensureFurtherSecrets(world, db, newPassword)
+  if (world.kind.tls.wanted(db.spec)) {
     // KubeDB waits for the issuer's certificates without a word; here nobody issues any.
     world.logOnce(keyOf(db), `${keyOf(db)}: it asks for TLS, which the sandbox's operator does not do`)
     return

@@ -16,19 +16,23 @@ export const coordinatorResources = {
 }
 export const initResources = { requests: { cpu: '200m', memory: '256Mi' }, limits: { memory: '512Mi' } }
 
-/** What all kinds have in common. */
-export function commonDefaults(spec: Spec): Partial<Spec> {
+/**
+ * What all kinds have in common.
+ *
+ * @param policy what the kind's webhook calls the deletion policy when it refuses to halt
+ */
+export function commonDefaults(spec: Spec, policy = 'termination policy'): Partial<Spec> {
   return {
-    deletionPolicy: haltedPolicy(spec) ?? spec.deletionPolicy ?? 'Delete',
+    deletionPolicy: haltedPolicy(spec, policy) ?? spec.deletionPolicy ?? 'Delete',
     healthChecker: { periodSeconds: 10, timeoutSeconds: 10, failureThreshold: 1, ...spec.healthChecker },
   }
 }
 
 /** Throws {@link Refusal} when the policy forbids to halt. */
-function haltedPolicy(spec: Spec): 'Halt' | undefined {
+function haltedPolicy(spec: Spec, policy: string): 'Halt' | undefined {
   if (!spec.halted) return undefined
   if (spec.deletionPolicy === 'DoNotTerminate')
-    throw new Refusal("Can't halt, since termination policy is 'DoNotTerminate'")
+    throw new Refusal(`Can't halt, since ${policy} is 'DoNotTerminate'`)
   return 'Halt'
 }
 

@@ -32,8 +32,11 @@ export async function finalize(world: World, db: Database, finalizer: string): P
   const options = { namespace, labelSelector: offshoots.selectorText(world.kind, db) }
   for (const claim of (await world.kube.list(Named, resources.claims, options)).items)
     await setOwner(world, resources.claims, claim, db, !keepsDisks)
-  await disposeOfSecret(world, db, policy === 'WipeOut')
-  if (!keepsDisks || !offshoots.isDurable(db)) {
+  const { auth, secrets } = world.kind
+  const persistent = auth.persistent && db.spec.authSecret?.name ? [db.spec.authSecret.name] : []
+  for (const name of [...persistent, ...(secrets?.(db) ?? []).map((secret) => secret.name)])
+    await disposeOfSecret(world, db, name, policy === 'WipeOut')
+  if (!keepsDisks || !offshoots.hasDisks(world.kind, db)) {
     await world.engine.wipe(keyOf(db))
     await world.addresses.release(keyOf(db))
   }
@@ -43,10 +46,8 @@ export async function finalize(world: World, db: Database, finalizer: string): P
 }
 
 /** Wiped out only if KubeDB made or adopted it, and no other database uses it. */
-async function disposeOfSecret(world: World, db: Database, wipe: boolean): Promise<void> {
+async function disposeOfSecret(world: World, db: Database, name: string, wipe: boolean): Promise<void> {
   const { namespace } = db.metadata
-  const name = db.spec.authSecret?.name
-  if (!name) return
   const secret = await world.kube.get(Named, resources.secrets, { namespace, name })
   if (!secret) return
   const peers = await world.kube.list(Database, world.own.databases, { namespace })

@@ -2,6 +2,7 @@
 import type { Refusal } from './admission.ts'
 import type { Kube, Resource } from './kube.ts'
 import type { Database, OpsRequest, Spec, Version } from './resources.ts'
+import type { World } from './world.ts'
 
 export interface Kind {
   /** As in `kind:` of its objects, e.g. `MySQL`. */
@@ -25,6 +26,8 @@ export interface Kind {
   services(db: Database): ServiceShape[]
   /** How clients are told to connect. */
   client(db: Database, version: Version): ClientShape
+  /** Further Secrets that a database has, made once, with what is in them then. */
+  secrets?(db: Database): SecretShape[]
   /** Labels that its selectors have beside those of every kind. */
   labels?(db: Database): Record<string, string>
   /** Why no server is started for this database although KubeDB would; told as a Warning event. */
@@ -67,7 +70,9 @@ export interface ServicePort {
 
 export interface ServiceShape {
   readonly name: string
-  /** Alias of its template in the spec; a headless Service has none. */
+  /** Whether it only gives pods their names. */
+  readonly headless?: true
+  /** Alias of its template in the spec. */
   readonly alias?: 'primary' | 'standby'
   /** What its pods are chosen by beside the database's selector. */
   readonly selector?: Record<string, string>
@@ -84,6 +89,13 @@ export interface ClientShape {
   readonly parameters?: object
 }
 
+export interface SecretShape {
+  readonly name: string
+  readonly type: string
+  /** @param newPassword makes a password */
+  data(newPassword: () => string): Record<string, string>
+}
+
 /** The administrator, and what an auth Secret holds of it. */
 export interface Credentials {
   readonly username: string
@@ -98,6 +110,8 @@ export interface AuthShape {
   /** Whether a Secret may name no other. */
   readonly fixed: boolean
   readonly secretType: string
+  /** Whether deletionPolicy decides about it; else it goes with the database. */
+  readonly persistent: boolean
   /** Whether the database has no passwords at all. */
   disabled?(spec: Spec): boolean
   /** The entries of a Secret; throws a WorkloadError when one is missing. */
@@ -116,14 +130,16 @@ export interface ConfigShape {
 }
 
 export interface TlsShape {
-  /** Whether the server is to speak TLS. */
+  /** Whether clients are served with TLS. */
   wanted(spec: Spec): boolean
-  /** Whether certificates come from an issuer that the spec has to name; else the operator has a CA of its own. */
-  needsIssuer(spec: Spec): boolean
-  /** The certificates that get a Secret each, the server's first. */
+  /** The certificates that get a Secret each, by alias; none without TLS. */
   aliases(spec: Spec): readonly string[]
-  /** The one whose Secret the AppBinding names as its client's, if it names one. */
+  /** Which of them is the server's. */
+  readonly server: string
+  /** The one whose Secret the AppBinding names as its clients', if it names one. */
   readonly client?: string
+  /** Whether certificates come from an issuer that the spec has to name; else the operator has a CA of its own. */
+  readonly needsIssuer: boolean
   /** What else in the spec changes when TLS is added or changed (`block` is the request's), and when it is removed. */
   added(spec: Spec, block: Block): object
   removed(spec: Spec): object
@@ -185,6 +201,8 @@ export interface OpsRules {
   scaled(db: Database, block: Block): object
   /** Whether clients learn from the server how many members there are. */
   readonly restartsWhenScaled?: boolean
+  /** Carries out what `configuration` of a request says about users; answers the change of the spec. */
+  reconfigureUsers?(world: World, db: Database, block: Block): Promise<object>
 }
 
 /** The resources of a kind in the API. */

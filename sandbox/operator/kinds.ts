@@ -1,5 +1,10 @@
 import type { Kind } from './kind.ts'
+import { elasticsearch } from './kinds/elasticsearch.ts'
+import { memcached } from './kinds/memcached.ts'
+import { mongodb } from './kinds/mongodb.ts'
+import { mysql } from './kinds/mysql.ts'
 import { postgres } from './kinds/postgres.ts'
+import { redis } from './kinds/redis.ts'
 
 /** Every kind that the operator serves, where its CRDs are installed. */
-export const kinds: readonly Kind[] = [postgres]
+export const kinds: readonly Kind[] = [postgres, mysql, mongodb, redis, memcached, elasticsearch]

@@ -29,11 +29,7 @@ export function metadataOf(
 export function servicesOf(kind: Kind, db: Database): NamespacedObject[] {
   return kind
     .services(db)
-    .map((shape) =>
-      shape.alias === undefined
-        ? headlessService(kind, db, shape)
-        : clientService(kind, db, shape, shape.alias),
-    )
+    .map((shape) => (shape.headless ? headlessService(kind, db, shape) : clientService(kind, db, shape)))
 }
 
 function headlessService(kind: Kind, db: Database, shape: ServiceShape): NamespacedObject {
@@ -51,8 +47,8 @@ function headlessService(kind: Kind, db: Database, shape: ServiceShape): Namespa
   }
 }
 
-function clientService(kind: Kind, db: Database, shape: ServiceShape, role: string): NamespacedObject {
-  const template = db.spec.serviceTemplates?.find(({ alias }) => alias === role)
+function clientService(kind: Kind, db: Database, shape: ServiceShape): NamespacedObject {
+  const template = db.spec.serviceTemplates?.find(({ alias }) => alias === shape.alias)
   const { type = 'ClusterIP', ports: portTemplates = [], ...rest } = template?.spec ?? {}
   const templated = shape.ports.map((port) => {
     const wish = portTemplates.find((candidate) => candidate.name === port.name)

@@ -45,8 +45,7 @@ export function replicasOf(spec: { replicas?: number }): number {
   return Math.max(1, spec.replicas ?? 1)
 }
 
-/** Memcached has no storageType, and no component of it has a volume. */
-export function isDurable(db: Database): boolean {
+function isDurable(db: Database): boolean {
   return db.spec.storageType !== 'Ephemeral'
 }
 
@@ -116,6 +115,11 @@ export function podsOf(kind: Kind, db: Database): { component: Component; ordina
   return kind
     .components(db)
     .flatMap((component) => podNames(component).map((name, ordinal) => ({ component, ordinal, name })))
+}
+
+/** Whether a database has disks: data then lives as long as they do. */
+export function hasDisks(kind: Kind, db: Database): boolean {
+  return podsOf(kind, db).some(({ component, name }) => claimName(db, component, name) !== undefined)
 }
 
 /** The ServiceAccount of the pods. */

@@ -208,15 +208,19 @@ const reconfigure: Take = async (world, db, request) => {
     const wish = v.parse(v.optional(Reconfiguration), key === '' ? block : block[key])
     if (wish) await reconfigurePart(world, db, path, wish)
   }
+  const users = await world.kind.ops.reconfigureUsers?.(world, db, block)
+  if (users !== undefined) await patchSpec(world, db, users)
 }
 
 /** The server first, the spec after it: settings that the server refuses never reach the spec. */
 async function reconfigurePart(world: World, db: Database, path: Path, wish: Reconfiguration): Promise<void> {
   const { takes, merge } = world.kind.config
+  const { removeCustomConfig, configSecret, applyConfig: changes, restart: restartWish } = wish
+  if (!removeCustomConfig && !configSecret && !changes && restartWish !== 'true') return
   const { configuration } = partAt(db.spec, path)
   const old = configuration?.inline ?? {}
-  const kept = wish.removeCustomConfig || wish.configSecret ? {} : old
-  const applied = wish.applyConfig ?? {}
+  const kept = removeCustomConfig || configSecret ? {} : old
+  const applied = changes ?? {}
   const strange = Object.keys(applied).find((file) => !takes(file))
   if (strange !== undefined) throw new Error(`the sandbox's operator applies no settings from ${strange}`)
   const inline = Object.fromEntries(
@@ -224,13 +228,13 @@ async function reconfigurePart(world: World, db: Database, path: Path, wish: Rec
       .map(([file]) => [file, merge(kept[file] ?? '', applied[file] ?? '')] as const)
       .filter(([, text]) => text !== ''),
   )
-  const removed = wish.removeCustomConfig ? undefined : configuration?.secretName
-  const secretName = wish.configSecret?.name ?? removed
+  const removed = removeCustomConfig ? undefined : configuration?.secretName
+  const secretName = configSecret?.name ?? removed
   if (secretName) await secretOf(world, db, secretName)
   const [first] = world.kind.components(db)
   // One server stands for all pods: the settings of the first set of them are its own.
   if (equal(first?.path, path))
-    await applyConfig(world, db, await workload.configText(world, db, secretName, inline), wish.restart)
+    await applyConfig(world, db, await workload.configText(world, db, secretName, inline), restartWish)
   const gone = Object.keys(old).filter((file) => !(file in inline))
   await patchSpec(
     world,

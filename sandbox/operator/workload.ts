@@ -128,6 +128,20 @@ export async function ensureAuthSecret(
   return { db: patched, credentials }
 }
 
+/** Creates the further Secrets of the kind that are not there yet. */
+export async function ensureFurtherSecrets(
+  world: World,
+  db: Database,
+  newPassword: () => string,
+): Promise<void> {
+  const { kind, kube } = world
+  for (const { name, type, data } of kind.secrets?.(db) ?? []) {
+    const metadata = objects.metadataOf(kind, db, name)
+    if (await kube.get(Named, resources.secrets, metadata)) continue
+    await kube.create(resources.secrets, { metadata, type, stringData: data(newPassword) })
+  }
+}
+
 /** The administrator out of an auth Secret. Throws when a key is missing or the user is another one. */
 export function credentialsIn({ kind }: World, secret: Secret): Credentials {
   return kind.auth.read(secret.data ?? {})

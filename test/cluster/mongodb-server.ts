@@ -1,5 +1,5 @@
 /** Stand-ins for MongoDB's server, for tests of what happens inside them: on their own, as replica set, as mongos. */
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MongoClient, type MongoClientOptions, MongoError, MongoServerError } from 'mongodb'
@@ -33,6 +33,8 @@ export interface MongoServer {
   restart(changes?: Partial<Instance>): Promise<MongoServer>
   /** Ends the process at once, as a machine that fails does. */
   kill(): Promise<void>
+  /** @returns name and content of everything that the server keeps on disk */
+  files(): Promise<[name: string, content: string][]>
 }
 
 const administrator = { username: 'root', password: 'Of the administrator: "\'\\ü@:/%' }
@@ -82,6 +84,7 @@ export class MongoServers {
     this.#running.add(running)
     const [namespace = '', name = ''] = instance.name.split('/')
     const service = `${name}.${namespace}.svc`
+    const folder = join(home, 'mongodb', instance.name.replace('/', '_'))
     return {
       instance,
       running,
@@ -107,9 +110,16 @@ export class MongoServers {
         return client.connect()
       },
       kill: async () => {
-        const folder = join(home, 'mongodb', instance.name.replace('/', '_'))
         process.kill(Number(await readFile(join(folder, 'server.pid'), 'utf8')), 'SIGKILL')
         await running.exited
+      },
+      files: async () => {
+        const names = await readdir(folder)
+        return Promise.all(
+          names.map(
+            async (file): Promise<[string, string]> => [file, await readFile(join(folder, file), 'latin1')],
+          ),
+        )
       },
       restart: async (more = {}) => {
         await running.stop()

@@ -6,6 +6,7 @@ import { Client } from 'pg'
 import * as v from 'valibot'
 import { startControlPlane } from '../../sandbox/control-plane.ts'
 import { installCrds } from '../../sandbox/crds.ts'
+import type { Engine } from '../../sandbox/engines/engine.ts'
 import { resourcesOf } from '../../sandbox/operator/kind.ts'
 import { postgres } from '../../sandbox/operator/kinds/postgres.ts'
 import { Kube, KubeError, type Resource } from '../../sandbox/operator/kube.ts'
@@ -36,7 +37,11 @@ export interface Setting {
   end(): Promise<void>
 }
 
-export async function startSetting(progress: (line: string) => void): Promise<Setting> {
+/** @param engines the makes of server there are; all that the sandbox knows if left out */
+export async function startSetting(
+  progress: (line: string) => void,
+  engines?: readonly Engine[],
+): Promise<Setting> {
   const folder = await mkdtemp(join(tmpdir(), 'operator-'))
   // The engines run as nobody when the tests run as root.
   await chmod(folder, 0o755)
@@ -56,6 +61,7 @@ export async function startSetting(progress: (line: string) => void): Promise<Se
         engineHome: join(folder, 'engines'),
         stateDirectory: join(folder, 'state'),
         log: (line) => lines.push(line),
+        ...(engines && { engines }),
       })
     },
     async stopOperator() {

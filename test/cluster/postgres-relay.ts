@@ -10,7 +10,7 @@ export class Relay {
   /** messages from clients since the last `relayAll` */
   seen = 0
 
-  private constructor(port: number | undefined) {
+  private constructor(port: number | undefined, host: string) {
     this.#server = createServer((client) => {
       this.#keep(client)
       if (port === undefined) {
@@ -18,7 +18,7 @@ export class Relay {
         client.resume()
         return
       }
-      const upstream = connect(port, '127.0.0.1')
+      const upstream = connect(port, host)
       this.#keep(upstream)
       client.on('close', () => upstream.destroy())
       upstream.on('close', () => client.destroy())
@@ -34,9 +34,12 @@ export class Relay {
     })
   }
 
-  /** @param port of the server on 127.0.0.1; without one, connections are accepted and never answered */
-  static async start(port?: number): Promise<Relay> {
-    const relay = new Relay(port)
+  /**
+   * @param port of the server; without one, connections are accepted and never answered
+   * @param host of the server
+   */
+  static async start(port?: number, host = '127.0.0.1'): Promise<Relay> {
+    const relay = new Relay(port, host)
     await new Promise<void>((resolve) => relay.#server.listen(0, '127.0.0.1', resolve))
     return relay
   }

@@ -99,6 +99,12 @@ export function newCluster(): TestCluster & { close(): Promise<void> } {
     },
     async close() {
       for (const kind of kinds.values()) await administrator('DELETE', databasesPath(kind.plural))
+      for (const plural of ['validatingadmissionpolicybindings', 'validatingadmissionpolicies']) {
+        await administrator(
+          'DELETE',
+          `/apis/admissionregistration.k8s.io/v1/${plural}/osb-functions.${namespaces.broker}`,
+        )
+      }
       for (const name of Object.values(namespaces)) {
         await administrator('DELETE', `/api/v1/namespaces/${name}`)
       }

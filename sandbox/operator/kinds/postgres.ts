@@ -47,6 +47,7 @@ const PostgresSpec = v.looseObject({
 })
 
 const configFile = 'user.conf'
+const aliases = ['server', 'client', 'metrics-exporter']
 
 export const postgres: Kind = {
   kind: 'Postgres',
@@ -58,8 +59,9 @@ export const postgres: Kind = {
   config: { takes: (file) => file === configFile, merge: mergeSettings },
   tls: {
     wanted: ({ tls }) => tls !== undefined,
-    needsIssuer: () => true,
-    aliases: () => ['server', 'client', 'metrics-exporter'],
+    needsIssuer: true,
+    aliases: ({ tls }) => (tls ? aliases : []),
+    server: 'server',
     added: (_spec, { sslMode, clientAuthMode }) => ({
       sslMode: sslMode ?? 'verify-full',
       ...(clientAuthMode === undefined ? {} : { clientAuthMode }),
@@ -145,6 +147,7 @@ const coordinatorClientPort = { name: 'coordinatclient', port: 2379, targetPort:
 function services(db: Database): ServiceShape[] {
   const governing: ServiceShape = {
     name: governingServiceName(db),
+    headless: true,
     ports: [
       { name: 'db', ...databasePort },
       { name: 'coordinator', port: 2380, targetPort: 'coordinator' },
@@ -195,7 +198,7 @@ function defaults(db: Database, version: Version): Spec {
     sslMode: own.sslMode || (spec.tls ? 'verify-full' : 'disable'),
     clientAuthMode: own.clientAuthMode || (major < 18 ? 'md5' : 'scram'),
     ...configurationOf(spec),
-    ...tlsDefaults(db, postgres.tls.aliases(spec)),
+    ...tlsDefaults(db, aliases),
     podTemplate: podTemplateOf(spec.podTemplate, db, version, {
       containers: [
         ['postgres', engineResources],

@@ -357,8 +357,9 @@ export const mongodb: Database = {
 
   accounts: {
     by: 'connection',
-    async connect() {
-      throw new Error('bindings of MongoDB are not offered yet')
+    async connect(admin) {
+      const users = await import('./mongodb-users.ts')
+      return users.connect(admin)
     },
   },
 }

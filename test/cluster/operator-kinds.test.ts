@@ -1,0 +1,327 @@
+/** Every kind that the operator serves, without a server: what there is of a database before anybody connects. */
+import test from 'ava'
+import * as v from 'valibot'
+import { type Kind, resourcesOf } from '../../sandbox/operator/kind.ts'
+import { elasticsearch } from '../../sandbox/operator/kinds/elasticsearch.ts'
+import { memcached } from '../../sandbox/operator/kinds/memcached.ts'
+import { mongodb } from '../../sandbox/operator/kinds/mongodb.ts'
+import { mysql } from '../../sandbox/operator/kinds/mysql.ts'
+import { postgres } from '../../sandbox/operator/kinds/postgres.ts'
+import { redis } from '../../sandbox/operator/kinds/redis.ts'
+import { Database, resources, Secret, Service } from '../../sandbox/operator/resources.ts'
+import { JsonObject } from '../../shared/json.ts'
+import { createNamespace, offshootNames, type Setting, startSetting, until } from './operator-setting.ts'
+
+let setting: Setting
+
+test.before(async (t) => {
+  t.timeout(15 * 60_000, 'the control plane may have to be built')
+  setting = await startSetting((line) => t.log(line), [])
+})
+
+test.after.always(async () => {
+  await setting?.end()
+})
+
+const disk = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } }
+const durable = { storageType: 'Durable', storage: disk }
+
+/** What a database of a kind is, in one shape of it. */
+interface Shape {
+  readonly title: string
+  readonly kind: Kind
+  readonly spec: object
+  readonly pods: readonly string[]
+  readonly claims: readonly string[]
+  /** Services with their ports */
+  readonly services: Readonly<Record<string, readonly number[]>>
+  readonly user: string
+  /** Secrets beside the auth Secret */
+  readonly secrets?: readonly string[]
+  /** what the AppBinding has, of what differs */
+  readonly client: object
+  readonly parameters?: object
+}
+
+const shapes: Shape[] = [
+  {
+    title: 'a single Postgres',
+    kind: postgres,
+    spec: { version: '17.5', ...durable },
+    pods: ['db-0'],
+    claims: ['data-db-0'],
+    services: { db: [5432, 2379], 'db-pods': [5432, 2380, 2379] },
+    user: 'postgres',
+    client: {
+      service: { scheme: 'postgresql', name: 'db', port: 5432, path: '/', query: 'sslmode=disable' },
+    },
+    parameters: { kind: 'StashAddon' },
+  },
+  {
+    title: 'a single MySQL',
+    kind: mysql,
+    spec: { version: '8.4.8', ...durable },
+    pods: ['db-0'],
+    claims: ['data-db-0'],
+    services: { db: [3306], 'db-pods': [3306] },
+    user: 'root',
+    client: {
+      url: 'tcp(db.NAMESPACE.svc:3306)/',
+      service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
+    },
+    parameters: { kind: 'StashAddon' },
+  },
+  {
+    title: 'a MySQL group',
+    kind: mysql,
+    spec: { version: '8.4.8', replicas: 3, topology: { mode: 'GroupReplication' }, ...durable },
+    pods: ['db-0', 'db-1', 'db-2'],
+    claims: ['data-db-0', 'data-db-1', 'data-db-2'],
+    services: { db: [3306], 'db-pods': [3306], 'db-standby': [3306] },
+    user: 'root',
+    client: {
+      url: 'tcp(db.NAMESPACE.svc:3306)/',
+      service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
+    },
+  },
+  {
+    title: 'an InnoDB cluster',
+    kind: mysql,
+    spec: {
+      version: '8.4.8',
+      replicas: 3,
+      topology: { mode: 'InnoDBCluster', innoDBCluster: { router: { replicas: 1 } } },
+      storageType: 'Ephemeral',
+    },
+    pods: ['db-0', 'db-1', 'db-2', 'db-router-0'],
+    claims: [],
+    services: { db: [3306], 'db-pods': [3306], 'db-standby': [3306], 'db-router': [6446, 6447, 6450] },
+    user: 'root',
+    client: {
+      url: 'tcp(db.NAMESPACE.svc:3306)/',
+      service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
+    },
+  },
+  {
+    title: 'a single MongoDB',
+    kind: mongodb,
+    spec: { version: '8.0.17', ...durable },
+    pods: ['db-0'],
+    claims: ['datadir-db-0'],
+    services: { db: [27017], 'db-pods': [27017] },
+    user: 'root',
+    client: { service: { scheme: 'mongodb', name: 'db', port: 27017 } },
+    parameters: {
+      apiVersion: 'config.kubedb.com/v1alpha1',
+      kind: 'MongoConfiguration',
+      stash: { addon: {} },
+    },
+  },
+  {
+    title: 'a MongoDB replica set with an arbiter',
+    kind: mongodb,
+    spec: { version: '8.0.17', replicas: 2, replicaSet: { name: 'rs0' }, arbiter: {}, ...durable },
+    pods: ['db-0', 'db-1', 'db-arbiter-0'],
+    claims: ['datadir-db-0', 'datadir-db-1'],
+    services: { db: [27017], 'db-pods': [27017] },
+    user: 'root',
+    secrets: ['db-key'],
+    client: { service: { scheme: 'mongodb', name: 'db', port: 27017 } },
+    parameters: {
+      kind: 'MongoConfiguration',
+      replicaSets: {
+        'host-0':
+          'rs0/db-0.db-pods.NAMESPACE.svc:27017,db-1.db-pods.NAMESPACE.svc:27017,db-arbiter-0.db-pods.NAMESPACE.svc:27017',
+      },
+    },
+  },
+  {
+    title: 'a sharded MongoDB',
+    kind: mongodb,
+    spec: {
+      version: '8.0.17',
+      storageType: 'Durable',
+      shardTopology: {
+        shard: { shards: 2, replicas: 1, storage: disk },
+        configServer: { replicas: 1, storage: disk },
+        mongos: { replicas: 1 },
+      },
+    },
+    pods: ['db-configsvr-0', 'db-mongos-0', 'db-shard0-0', 'db-shard1-0'],
+    claims: ['datadir-db-configsvr-0', 'datadir-db-shard0-0', 'datadir-db-shard1-0'],
+    services: {
+      db: [27017],
+      'db-configsvr-pods': [27017],
+      'db-mongos-pods': [27017],
+      'db-shard0-pods': [27017],
+      'db-shard1-pods': [27017],
+    },
+    user: 'root',
+    secrets: ['db-key'],
+    client: { service: { scheme: 'mongodb', name: 'db', port: 27017 } },
+    parameters: {
+      configServer: 'cnfRepSet/db-configsvr-0.db-configsvr-pods.NAMESPACE.svc:27017',
+      replicaSets: {
+        'host-0': 'shard0/db-shard0-0.db-shard0-pods.NAMESPACE.svc:27017',
+        'host-1': 'shard1/db-shard1-0.db-shard1-pods.NAMESPACE.svc:27017',
+      },
+    },
+  },
+  {
+    title: 'a single Redis',
+    kind: redis,
+    spec: { version: '8.2.2', mode: 'Standalone', ...durable },
+    pods: ['db-0'],
+    claims: ['data-db-0'],
+    services: { db: [6379], 'db-pods': [6379] },
+    user: 'default',
+    client: { service: { scheme: 'redis', name: 'db', port: 6379 } },
+    parameters: { kind: 'RedisConfiguration', stash: { addon: {} } },
+  },
+  {
+    title: 'a Redis cluster',
+    kind: redis,
+    spec: {
+      version: '8.2.2',
+      mode: 'Cluster',
+      cluster: { shards: 3, replicas: 2 },
+      storageType: 'Ephemeral',
+    },
+    pods: ['db-shard0-0', 'db-shard0-1', 'db-shard1-0', 'db-shard1-1', 'db-shard2-0', 'db-shard2-1'],
+    claims: [],
+    services: { db: [6379], 'db-pods': [6379, 16379] },
+    user: 'default',
+    client: { service: { scheme: 'redis', name: 'db', port: 6379 } },
+  },
+  {
+    title: 'three Memcached',
+    kind: memcached,
+    spec: { version: '1.6.40', replicas: 3 },
+    pods: ['db-0', 'db-1', 'db-2'],
+    claims: [],
+    services: { db: [11211], 'db-pods': [11211] },
+    user: 'user',
+    client: { service: { scheme: 'tcp', name: 'db', port: 11211 } },
+  },
+  {
+    title: 'an Elasticsearch of X-Pack with equal nodes',
+    kind: elasticsearch,
+    spec: { version: 'xpack-9.2.3', ...durable },
+    pods: ['db-0'],
+    claims: ['data-db-0'],
+    services: { db: [9200], 'db-master': [9300], 'db-pods': [9200, 9300] },
+    user: 'elastic',
+    secrets: [
+      'db-apm-system-cred',
+      'db-beats-system-cred',
+      'db-kibana-system-cred',
+      'db-logstash-system-cred',
+      'db-remote-monitoring-user-cred',
+    ],
+    client: { service: { scheme: 'http', name: 'db', port: 9200 } },
+    parameters: { kind: 'StashAddon' },
+  },
+  {
+    title: 'an OpenSearch with dedicated nodes',
+    kind: elasticsearch,
+    spec: {
+      version: 'opensearch-2.19.2',
+      storageType: 'Durable',
+      topology: {
+        master: { replicas: 1, storage: disk },
+        data: { replicas: 2, storage: disk },
+        ingest: { replicas: 1, storage: disk },
+      },
+    },
+    pods: ['db-data-0', 'db-data-1', 'db-ingest-0', 'db-master-0'],
+    claims: ['data-db-data-0', 'data-db-data-1', 'data-db-ingest-0', 'data-db-master-0'],
+    services: { db: [9200], 'db-master': [9300], 'db-pods': [9200, 9300] },
+    user: 'admin',
+    secrets: [
+      'db-kibanaro-cred',
+      'db-kibanaserver-cred',
+      'db-logstash-cred',
+      'db-readall-cred',
+      'db-snapshotrestore-cred',
+    ],
+    client: { service: { scheme: 'http', name: 'db', port: 9200 } },
+  },
+]
+
+function manifest({ kind, apiVersion }: Kind, namespace: string, spec: object, name = 'db') {
+  return { apiVersion, kind, metadata: { namespace, name }, spec: { deletionPolicy: 'WipeOut', ...spec } }
+}
+
+/** A namespace for each test. */
+let number = 0
+const aNamespace = () => createNamespace(setting.kube, `kinds-${number++}`)
+
+const Spec = v.looseObject({ metadata: v.looseObject({}), spec: JsonObject })
+
+/** Creates a database and waits until everything of it is there but a server. */
+async function create(kind: Kind, namespace: string, spec: object): Promise<Database> {
+  const { databases } = resourcesOf(kind)
+  await setting.kube.create(databases, manifest(kind, namespace, spec))
+  try {
+    return await until(
+      'an attempt to start a server',
+      async () => {
+        const db = await find(kind, namespace)
+        return db?.status.conditions.some(({ type }) => type === 'ReplicaReady') && db
+      },
+      30,
+    )
+  } catch (error) {
+    throw new Error(`the operator says: ${setting.lines.join('; ')}`, { cause: error })
+  }
+}
+
+function find(kind: Kind, namespace: string): Promise<Database | undefined> {
+  return setting.kube.get(Database, resourcesOf(kind).databases, { namespace, name: 'db' })
+}
+
+/** Puts the namespace of a test into what is expected. */
+function inNamespace(expected: object, namespace: string): object {
+  return v.parse(JsonObject, JSON.parse(JSON.stringify(expected).replaceAll('NAMESPACE', namespace)))
+}
+
+for (const shape of shapes)
+  test(`${shape.title} has the objects of KubeDB`, async (t) => {
+    const { kube } = setting
+    const { kind } = shape
+    const namespace = await aNamespace()
+    const db = await create(kind, namespace, shape.spec)
+    const names = (resource: typeof resources.pods) => offshootNames(kube, resource, namespace, 'db')
+    t.deepEqual(await names(resources.pods), shape.pods)
+    t.deepEqual(await names(resources.claims), shape.claims)
+    t.deepEqual(
+      (await names(resources.secrets)).filter((name) => name !== 'db-auth'),
+      shape.secrets ?? [],
+    )
+    const { items } = await kube.list(Service, resources.services, { namespace })
+    t.deepEqual(
+      Object.fromEntries(
+        items.map(({ metadata, spec }) => [metadata.name, spec.ports.map(({ port }) => port)]),
+      ),
+      shape.services,
+    )
+
+    const auth = await kube.get(Secret, resources.secrets, { namespace, name: 'db-auth' })
+    const { username, password } = kind.auth.read(auth?.data ?? {})
+    t.is(username, shape.user)
+    t.regex(password, /^[A-Za-z0-9]{16}$/)
+    t.is(db.spec.authSecret?.name, 'db-auth')
+
+    const appBinding = await kube.get(Spec, resources.appBindings, { namespace, name: 'db' })
+    t.deepEqual(appBinding?.spec.clientConfig, inNamespace(shape.client, namespace))
+    t.like(appBinding?.spec, {
+      type: `kubedb.com/${kind.kind.toLowerCase()}`,
+      appRef: { apiGroup: 'kubedb.com', kind: kind.kind, name: 'db', namespace },
+      secret: { name: 'db-auth', kind: 'Secret' },
+      ...(shape.parameters && { parameters: inNamespace(shape.parameters, namespace) }),
+    })
+
+    t.is(db.status.phase, 'Provisioning')
+    const ready = db.status.conditions.find(({ type }) => type === 'ReplicaReady')
+    t.is(ready?.message, `Some Replicas are not ready. error: the sandbox has no ${kind.title} server`)
+  })
