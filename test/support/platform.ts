@@ -1,4 +1,4 @@
-/** What a platform does with a broker: requests of the plan `small` of PostgreSQL, and polls to their end. */
+/** What a platform does with a broker: requests of one plan, `small` of PostgreSQL unless told, and polls to their end. */
 import { randomUUID } from 'node:crypto'
 import type { JsonObject } from '../../shared/json.ts'
 import { bindingPath, instancePath, type OsbAnswer, type TestBroker } from './broker.ts'
@@ -8,7 +8,6 @@ export const serviceId = '2010d83f-d908-4d9f-879c-ce8f5f527f2a'
 /** one server with a disk; cpu, memory, storage and suspended may change */
 export const planId = '252027a9-3bde-4afa-a251-4457ef08594e'
 
-const ids = `service_id=${serviceId}&plan_id=${planId}`
 const later = 'accepts_incomplete=true'
 
 export interface Platform {
@@ -37,7 +36,10 @@ export interface BindOptions {
   parameters?: JsonObject
 }
 
-export function platformOf(broker: TestBroker): Platform {
+/** @param offer what it asks for */
+export function platformOf(broker: TestBroker, offer = { serviceId, planId }): Platform {
+  const plan = { service_id: offer.serviceId, plan_id: offer.planId }
+  const ids = new URLSearchParams(plan).toString()
   const settle = async (path: string, begun: OsbAnswer): Promise<OsbAnswer> => {
     if (begun.status !== 202) return begun
     for (let attempt = 1; ; attempt++) {
@@ -54,17 +56,17 @@ export function platformOf(broker: TestBroker): Platform {
     provision: (instanceId, parameters = {}) =>
       broker.put(
         instancePath(instanceId),
-        { service_id: serviceId, plan_id: planId, organization_guid: 'org', space_guid: 'space', parameters },
+        { ...plan, organization_guid: 'org', space_guid: 'space', parameters },
         { query: later },
       ),
     update: (instanceId, parameters) =>
-      broker.patch(instancePath(instanceId), { service_id: serviceId, parameters }, { query: later }),
+      broker.patch(instancePath(instanceId), { service_id: offer.serviceId, parameters }, { query: later }),
     deprovision: (instanceId) => broker.delete(instancePath(instanceId), { query: `${ids}&${later}` }),
     fetch: (instanceId) => broker.get(instancePath(instanceId)),
     bind: (instanceId, bindingId, { asynchronous = true, parameters } = {}) =>
       broker.put(
         bindingPath(instanceId, bindingId),
-        { service_id: serviceId, plan_id: planId, ...(parameters && { parameters }) },
+        { ...plan, ...(parameters && { parameters }) },
         asynchronous ? { query: later } : {},
       ),
     unbind: (instanceId, bindingId, { asynchronous = true } = {}) =>
