@@ -47,6 +47,10 @@ host all all 127.0.0.0/8 scram-sha-256
 host replication all 127.0.0.0/8 scram-sha-256
 `
 
+/** With TLS the mode in the spec says whether clients may do without it, as it does to KubeDB. */
+const encryptedAccess = access.replaceAll('host ', 'hostssl ')
+const lenientModes = ['allow', 'prefer']
+
 /** What is needed to run any of the programs. */
 interface Installation {
   readonly account: Account | undefined
@@ -164,12 +168,13 @@ async function launch(
 ): Promise<Running> {
   const data = join(folder, 'data')
   await writeConfig(account, data, instance.config)
+  const tls = await tlsParameters(account, folder, instance)
   const logFile = join(folder, 'server.log')
   const log = await open(logFile, 'a', 0o644)
   const { size } = await log.stat()
   const server = startGuarded(
     join(programs, 'bin', 'postgres'),
-    ['-D', data, '-h', instance.address, '-p', String(postgresPort), '-k', ''],
+    ['-D', data, '-h', instance.address, '-p', String(postgresPort), '-k', '', ...tls],
     { account, folder, log: log.fd, environment },
   )
   await log.close()
@@ -178,7 +183,7 @@ async function launch(
     gone = reason
   })
   let password = instance.password
-  const ask = (query: string) => askOnce(instance.address, password, query)
+  const ask = (query: string) => askOnce(instance, password, query)
   try {
     await untilAccepting(ask, () => gone)
   } catch (error) {
@@ -215,6 +220,31 @@ async function launch(
     },
     stop: () => server.stop(),
   }
+}
+
+/** Writes the certificate where the server alone can read its key, and answers the settings that name it. */
+async function tlsParameters(
+  account: Account | undefined,
+  folder: string,
+  { spec, tls }: Instance,
+): Promise<string[]> {
+  if (!tls) return []
+  const isLenient = typeof spec.sslMode === 'string' && lenientModes.includes(spec.sslMode)
+  const contents = {
+    ssl_ca_file: tls.ca,
+    ssl_cert_file: tls.cert,
+    ssl_key_file: tls.key,
+    hba_file: isLenient ? access : encryptedAccess,
+  }
+  const settings = ['ssl=on']
+  for (const [setting, text] of Object.entries(contents)) {
+    const file = join(folder, setting)
+    await rm(file, { force: true })
+    await writeFile(file, text, { mode: 0o600 })
+    if (account) await chown(file, account.uid, account.gid)
+    settings.push(`${setting}=${file}`)
+  }
+  return settings.flatMap((setting) => ['-c', setting])
 }
 
 /** Throws when the server is gone, knows another password, or takes too long. */
@@ -256,7 +286,7 @@ function describe({ name, sourceline, error }: v.InferOutput<typeof FileSetting>
 }
 
 /** One statement on a connection of its own: what a client of the database would meet. */
-async function askOnce(address: string, password: string, query: string): Promise<unknown[]> {
+async function askOnce({ address, tls }: Instance, password: string, query: string): Promise<unknown[]> {
   const client = new Client({
     host: address,
     port: postgresPort,
@@ -264,7 +294,7 @@ async function askOnce(address: string, password: string, query: string): Promis
     password,
     database: 'postgres',
     // Said, lest PGSSLMODE in the environment decide.
-    ssl: false,
+    ssl: tls ? { ca: tls.ca } : false,
     connectionTimeoutMillis: 5000,
     query_timeout: 10_000,
   })

@@ -1,3 +1,4 @@
+import { ensureCertificates, missingIssuer } from './certificates.ts'
 import { isTrue } from './conditions.ts'
 import { conditionOf, isProvisioned, removeCondition, setConditions } from './database-status.ts'
 import { deleteOffshoots, finalize } from './deletion.ts'
@@ -110,11 +111,13 @@ async function provision(world: World, found: Database, switches: Switches): Pro
     wait('secret'),
   )
   await workload.ensureFurtherSecrets(world, db, newPassword)
-  if (world.kind.tls.wanted(db.spec)) {
-    // KubeDB waits for the issuer's certificates without a word; here nobody issues any.
-    world.logOnce(keyOf(db), `${keyOf(db)}: it asks for TLS, which the sandbox's operator does not do`)
+  const issuer = missingIssuer(world, db, switches.missingIssuers)
+  if (issuer !== undefined) {
+    // KubeDB waits for the issuer's certificates without a word to the user.
+    world.logOnce(keyOf(db), `${keyOf(db)}: it waits for certificates of an issuer ${issuer}`)
     return
   }
+  await ensureCertificates(world, db)
   const created = await workload.ensurePods(world, db, version, wait('pods'))
   await workload.ensureAppBinding(world, db, version, wait('appbinding'))
   if (switches.neverReady !== undefined) {

@@ -70,9 +70,13 @@ function clientService(kind: Kind, db: Database, shape: ServiceShape): Namespace
   }
 }
 
-/** Whether `existing` lacks a value that `wanted` has; what the API server added does not count. */
+/**
+ * Whether `existing` lacks a value that `wanted` has, or has one that is null there; what else the API server added
+ * does not count.
+ */
 export function lacks(existing: unknown, wanted: unknown): boolean {
   if (wanted === undefined) return false
+  if (wanted === null) return existing !== undefined && existing !== null
   if (Array.isArray(wanted))
     return (
       !Array.isArray(existing) ||
@@ -84,6 +88,18 @@ export function lacks(existing: unknown, wanted: unknown): boolean {
       ? Object.entries(wanted).some(([key, value]) => lacks(existing[key], value))
       : Object.values(wanted).some((value) => value !== undefined)
   return existing !== wanted
+}
+
+/** An object to create, out of one that may also say what to take away. */
+export function withoutNulls(object: NamespacedObject): NamespacedObject {
+  const members = Object.entries(object).map(([key, value]) => [key, cleaned(value)])
+  return { ...Object.fromEntries(members), metadata: object.metadata }
+}
+
+function cleaned(value: unknown): unknown {
+  if (!isObject(value)) return value
+  const kept = Object.entries(value).filter(([, member]) => member !== null)
+  return Object.fromEntries(kept.map(([key, member]) => [key, cleaned(member)]))
 }
 
 /** The ServiceAccount of a component's pods. */
@@ -201,7 +217,7 @@ export function podStatus(podIP: string | undefined, containers: readonly string
 }
 
 /**
- * How to bind to the database, as KubeDB publishes it.
+ * How to bind to the database, as KubeDB publishes it; what is null there is to be taken away.
  *
  * @param ca what makes its certificate trusted, as PEM
  */
@@ -228,12 +244,13 @@ export function appBindingOf(
       ...(kind.auth.disabled?.(db.spec)
         ? {}
         : { secret: { apiGroup: '', kind: 'Secret', name: offshoots.authSecretName(db) } }),
-      ...(client === undefined
-        ? {}
-        : { tlsSecret: { apiGroup: '', kind: 'Secret', name: offshoots.certificateSecretName(db, client) } }),
+      tlsSecret:
+        client === undefined
+          ? null
+          : { apiGroup: '', kind: 'Secret', name: offshoots.certificateSecretName(db, client) },
       clientConfig: {
         ...(url === undefined ? {} : { url }),
-        ...(ca === undefined ? {} : { caBundle: Buffer.from(ca).toString('base64') }),
+        caBundle: ca === undefined ? null : Buffer.from(ca).toString('base64'),
         service: {
           name,
           port: kind.port,

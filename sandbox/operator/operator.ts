@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Engine } from '../engines/engine.ts'
 import { engines } from '../engines/engines.ts'
 import { type LoopbackAddresses, openLoopbackAddresses } from '../engines/loopback.ts'
+import { type Issuer, issuerIn } from './certificate-authority.ts'
 import { reconcileDatabase } from './database-reconciler.ts'
 import { eventRecorder } from './events.ts'
 import { type Informer, startInformer } from './informer.ts'
@@ -68,6 +69,7 @@ async function run(
     kube,
     addresses: await openLoopbackAddresses(join(stateDirectory, 'addresses.json')),
     names: await openNamesFile(join(stateDirectory, 'names.json')),
+    issuer: issuerIn(join(stateDirectory, 'issuer.json')),
     log,
     report,
   }
@@ -114,6 +116,7 @@ interface Shared {
   readonly kube: Kube
   readonly addresses: LoopbackAddresses
   readonly names: NamesFile
+  readonly issuer: Issuer
   readonly log: (line: string) => void
   readonly report: (key: string, error: unknown) => void
 }
@@ -165,7 +168,7 @@ async function operate(
 }
 
 function openWorld(
-  { kube, addresses, names, log }: Shared,
+  { kube, addresses, names, issuer, log }: Shared,
   kind: Kind,
   engine: Engine,
   gone: (database: string, reason: string) => void,
@@ -186,6 +189,7 @@ function openWorld(
       set: (database, entries) => names.set(among(database), entries),
       remove: (database) => names.remove(among(database)),
     },
+    issuer,
     pace: openPace(),
     events: eventRecorder(kube, 'KubeDB Operator', log),
     opsEvents: eventRecorder(kube, 'KubeDB Ops-manager Operator', log),

@@ -1,11 +1,14 @@
 import * as v from 'valibot'
 import { equal } from '../../shared/json.ts'
+import { ensureCertificates, missingIssuer, removeCertificates } from './certificates.ts'
 import type { Block, Path } from './kind.ts'
 import * as objects from './offshoot-objects.ts'
 import * as offshoots from './offshoots.ts'
+import { ComeBack } from './pace.ts'
 import { rotatedPassword } from './passwords.ts'
 import {
   Database,
+  Migration,
   Named,
   type OpsRequest,
   PodResources,
@@ -17,6 +20,7 @@ import {
   Version,
 } from './resources.ts'
 import { partAt, patchAt } from './spec-path.ts'
+import { readSwitches } from './switches.ts'
 import * as workload from './workload.ts'
 import { keyOf, type World } from './world.ts'
 
@@ -68,6 +72,17 @@ export function stepsOf(request: OpsRequest): Step[] {
     case 'RotateAuth':
       return [
         step('UpdateCredential', 'Successfully updated the credential', rotate),
+        step('RestartNodes', restarted, restart),
+      ]
+    case 'ReconfigureTLS':
+      return [
+        step('CertificateSynced', 'Successfully synced all certificates', changeTls),
+        step('RestartNodes', restarted, restart),
+        step('UpdateAppBinding', 'Successfully updated the appbinding', publish),
+      ]
+    case 'StorageMigration':
+      return [
+        step('StopNodes', 'Successfully stopped all the nodes', migrateStorage),
         step('RestartNodes', restarted, restart),
       ]
     default:
@@ -190,6 +205,56 @@ const expandVolumes: Take = async (world, db, request) => {
       await world.kube.patch(Named, resources.claims, place, { status }, 'status')
     }
     await patchSpec(world, db, patchAt(path, { storage: { resources: { requests } } }))
+  }
+}
+
+/** Waits for an issuer as long as the timeout of the request allows, like a provision does for ever. */
+const changeTls: Take = async (world, db, request) => {
+  const { tls } = world.kind
+  const { remove, rotateCertificates, issuerRef, certificates, ...more } = request.spec.tls ?? {
+    remove: false,
+    rotateCertificates: false,
+  }
+  const before = tls.aliases(db.spec)
+  if (remove) {
+    const after = await patchSpec(world, db, { tls: null, ...tls.removed(db.spec) })
+    await removeCertificates(world, db, before)
+    await ensureCertificates(world, after)
+    return
+  }
+  const { missingIssuers } = await readSwitches(world.kube, db.metadata.namespace)
+  const wanted = issuerRef ? { ...db, spec: { ...db.spec, tls: { ...db.spec.tls, issuerRef } } } : db
+  if (missingIssuer(world, wanted, missingIssuers) !== undefined) throw new ComeBack(500)
+  const after = rotateCertificates
+    ? db
+    : await patchSpec(world, db, {
+        tls: { ...(issuerRef ? { issuerRef } : {}), ...(certificates ? { certificates } : {}) },
+        ...tls.added(db.spec, more),
+      })
+  await removeCertificates(world, db, before)
+  await ensureCertificates(world, after)
+}
+
+/**
+ * A claim never changes its class: it goes, and another of its name comes. The data stays where it is, and the new
+ * claim says that it is the old one's.
+ */
+const migrateStorage: Take = async (world, db, request) => {
+  await world.servers.stop(keyOf(db))
+  await workload.deletePods(world, db)
+  const block: Block = request.spec.migration ?? {}
+  const known = world.kind.ops.volumes(db)
+  const wishes = world.kind.ops.migratesBySection
+    ? Object.entries(known).map(([key, path]) => [path, block[key]] as const)
+    : Object.values(known).map((path) => [path, block] as const)
+  for (const [path, value] of wishes) {
+    const wish = v.parse(v.optional(Migration), value)
+    if (wish?.storageClassName === undefined) continue
+    const { storageClassName } = wish
+    const storage = { storage: { storageClassName } }
+    const moved = await patchSpec(world, db, patchAt(path, storage))
+    for (const name of claimsAt(world, moved, path))
+      await workload.replaceClaim(world, moved, name, storageClassName)
   }
 }
 

@@ -3,6 +3,7 @@ import { type Kind, resourcesOf } from './kind.ts'
 import type { Kube } from './kube.ts'
 import { instanceLabel, managedByLabel } from './offshoots.ts'
 import { Named, resources } from './resources.ts'
+import { volumeAnnotation } from './workload.ts'
 
 /**
  * Does the garbage collector's work on a cluster that has none: deletes what a database owned that
@@ -45,6 +46,10 @@ export async function wipeForgottenData(kube: Kube, kind: Kind, engine: Engine):
     kube.list(Named, resourcesOf(kind).databases),
     kube.list(Named, resources.claims),
   ])
-  const volumes = new Set([...databases.items, ...claims.items].map(({ metadata }) => metadata.uid))
+  const volumes = new Set(
+    [...databases.items, ...claims.items].map(
+      ({ metadata }) => metadata.annotations[volumeAnnotation] ?? metadata.uid,
+    ),
+  )
   for (const { name, volume } of kept) if (!volumes.has(volume)) await engine.wipe(name)
 }

@@ -333,6 +333,9 @@ export type Service = v.InferOutput<typeof Service>
 
 export const Claim = v.looseObject({
   metadata: NamespacedMetadata,
-  spec: v.looseObject({ resources: v.optional(Resources, {}) }),
+  spec: v.looseObject({
+    storageClassName: v.exactOptional(v.string()),
+    resources: v.optional(Resources, {}),
+  }),
   status: v.optional(v.looseObject({ phase: v.optional(v.string(), 'Pending') }), {}),
 })

@@ -16,6 +16,8 @@ export interface Switches {
   readonly stallOps: readonly string[]
   /** Types of OpsRequests that are Skipped. */
   readonly skipOps: readonly string[]
+  /** Issuers of certificates that are not there. */
+  readonly missingIssuers: readonly string[]
   /** What the webhook says to every new database. */
   readonly refuse: string | undefined
   /** Load balancers never get an address. */
@@ -41,6 +43,7 @@ export async function readSwitches(kube: Kube, namespace: string): Promise<Switc
     failOps: list('fail-ops'),
     stallOps: list('stall-ops'),
     skipOps: list('skip-ops'),
+    missingIssuers: list('missing-issuers'),
     refuse: text('refuse'),
     noLoadBalancer: text('no-load-balancer') !== undefined,
     notAccepting: text('not-accepting') !== undefined,

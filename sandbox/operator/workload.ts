@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { JsonObject } from '../../shared/json.ts'
 import type { Instance } from '../engines/engine.ts'
+import { serverTls } from './certificates.ts'
 import type { Component, Credentials } from './kind.ts'
 import * as objects from './offshoot-objects.ts'
 import * as offshoots from './offshoots.ts'
@@ -255,14 +256,15 @@ export async function ensureAppBinding(
   before: () => void,
 ): Promise<void> {
   const { kind, kube, events } = world
-  const wanted = objects.appBindingOf(kind, db, version, undefined)
+  const tls = await serverTls(world, db)
+  const wanted = objects.appBindingOf(kind, db, version, tls?.ca)
   const found = await kube.get(Named, resources.appBindings, wanted.metadata)
   if (found) {
     if (objects.lacks(found, wanted)) await kube.patch(Named, resources.appBindings, wanted.metadata, wanted)
     return
   }
   before()
-  await kube.create(resources.appBindings, wanted)
+  await kube.create(resources.appBindings, objects.withoutNulls(wanted))
   await events.normal(subjectOf(world, db), 'Successful', 'Successfully created appbinding')
 }
 
@@ -283,6 +285,7 @@ export async function instanceOf(
   config: string,
 ): Promise<Instance> {
   const acl = others ?? (await world.kind.config.acl?.(world.kube, db))
+  const tls = await serverTls(world, db)
   return {
     name: keyOf(db),
     volume: await volumeOf(world, db),
@@ -292,6 +295,7 @@ export async function instanceOf(
     config,
     spec: v.parse(JsonObject, db.spec),
     ...(acl === undefined ? {} : { acl }),
+    ...(tls === undefined ? {} : { tls }),
   }
 }
 
@@ -303,7 +307,41 @@ async function volumeOf(world: World, db: Database): Promise<string> {
   const place = { namespace: db.metadata.namespace, name }
   const claim = await world.kube.get(Claim, resources.claims, place)
   if (!claim) throw new Error(`the claim ${place.name} vanished before the server started`)
-  return claim.metadata.uid
+  return claim.metadata.annotations[volumeAnnotation] ?? claim.metadata.uid
+}
+
+/** On a claim that took the place of another: the volume whose data it has. */
+export const volumeAnnotation = 'sandbox.kubedb.com/volume'
+
+/**
+ * Puts a claim of another class in the place of one, with the same data. The database remembers whose data that is
+ * while there is no claim, so that this may be done again after a crash.
+ */
+export async function replaceClaim(
+  world: World,
+  db: Database,
+  name: string,
+  storageClassName: string,
+): Promise<void> {
+  const { kind, kube } = world
+  const place = { namespace: db.metadata.namespace, name }
+  const pods = offshoots.podsOf(kind, db)
+  const pod = pods.find((one) => offshoots.claimName(db, one.component, one.name) === name)
+  const old = await kube.get(Claim, resources.claims, place)
+  if (!pod || old?.spec.storageClassName === storageClassName) return
+  let volume = db.metadata.annotations[volumeAnnotation]
+  if (old) {
+    volume = old.metadata.annotations[volumeAnnotation] ?? old.metadata.uid
+    // The data is that of the first pod.
+    if (pod === pods[0]) {
+      const metadata = { annotations: { [volumeAnnotation]: volume } }
+      await kube.patch(Database, world.own.databases, db.metadata, { metadata })
+    }
+    await kube.delete(resources.claims, place)
+  }
+  const wanted = objects.claimOf(kind, db, pod.component, name)
+  const annotations = volume === undefined ? {} : { [volumeAnnotation]: volume }
+  await kube.create(resources.claims, { ...wanted, metadata: { ...wanted.metadata, annotations } })
 }
 
 /** The settings in force: those of the component whose server runs. */

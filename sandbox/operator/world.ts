@@ -1,4 +1,5 @@
 import type { Engine } from '../engines/engine.ts'
+import type { Issuer } from './certificate-authority.ts'
 import type { EventRecorder } from './events.ts'
 import type { Kind, KindResources } from './kind.ts'
 import type { Kube } from './kube.ts'
@@ -16,6 +17,8 @@ export interface World {
   readonly engine: Engine
   readonly servers: Servers
   readonly addresses: Addresses
+  /** Stands for every issuer that a spec names. */
+  readonly issuer: Issuer
   /** Of the databases of this kind, by {@link keyOf}. */
   readonly names: NamesFile
   readonly pace: Pace

@@ -39,7 +39,10 @@ const Pod = v.looseObject({
   }),
 })
 const Claim = v.looseObject({
-  spec: v.looseObject({ resources: v.looseObject({ requests: v.looseObject({}) }) }),
+  spec: v.looseObject({
+    storageClassName: v.optional(v.string()),
+    resources: v.looseObject({ requests: v.looseObject({}) }),
+  }),
 })
 const AppBinding = v.looseObject({ spec: v.looseObject({ version: v.string() }) })
 
@@ -173,6 +176,35 @@ for (const [title, setting_, words] of [
     t.deepEqual(db.spec.configuration?.inline, { 'user.conf': 'max_connections = 30' })
     t.deepEqual(await sql(setting, namespace, 'pg', 'SHOW max_connections'), [{ max_connections: '30' }])
   })
+
+test('StorageMigration gives the database disks of another class, with its data', async (t) => {
+  const { kube } = setting
+  await kube.create(resources.storageClasses, {
+    apiVersion: 'storage.k8s.io/v1',
+    kind: 'StorageClass',
+    metadata: { name: 'faster' },
+    provisioner: 'sandbox.kubedb.com/loopback',
+    volumeBindingMode: 'Immediate',
+  })
+  const storage = { storageClassName: 'standard', resources: { requests: { storage: '1Gi' } } }
+  const [namespace] = await database('migration', { storage })
+  await sql(setting, namespace, 'pg', 'CREATE TABLE kept AS SELECT 42 AS answer')
+  const claim = async () => {
+    const found = await kube.get(Claim, resources.claims, { namespace, name: 'data-pg-0' })
+    return found?.spec.storageClassName
+  }
+  t.is(await claim(), 'standard')
+  await succeedOps(kube, namespace, 'migrate', 'pg', 'StorageMigration', {
+    timeout: '1m',
+    migration: { storageClassName: 'faster' },
+  })
+  t.is(await claim(), 'faster')
+  t.is((await findPostgres(kube, namespace, 'pg'))?.spec.storage?.storageClassName, 'faster')
+  t.deepEqual(await sql(setting, namespace, 'pg', 'SELECT answer FROM kept'), [{ answer: 42 }])
+  // Its data is known by the first disk for ever.
+  await succeedOps(kube, namespace, 'again', 'pg', 'Restart')
+  t.deepEqual(await sql(setting, namespace, 'pg', 'SELECT answer FROM kept'), [{ answer: 42 }])
+})
 
 test('Restart restarts the server and replaces the pods', async (t) => {
   const { kube } = setting

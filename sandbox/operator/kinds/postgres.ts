@@ -62,8 +62,8 @@ export const postgres: Kind = {
     needsIssuer: true,
     aliases: ({ tls }) => (tls ? aliases : []),
     server: 'server',
-    added: (_spec, { sslMode, clientAuthMode }) => ({
-      sslMode: sslMode ?? 'verify-full',
+    added: (spec, { sslMode, clientAuthMode }) => ({
+      sslMode: sslMode ?? sslModeOf(spec) ?? 'verify-full',
       ...(clientAuthMode === undefined ? {} : { clientAuthMode }),
     }),
     removed: () => ({ sslMode: 'disable' }),
@@ -77,6 +77,10 @@ export const postgres: Kind = {
     query: `sslmode=${v.parse(PostgresSpec, db.spec).sslMode ?? 'disable'}`,
     parameters: stashAddon,
   }),
+  unserved: (spec) =>
+    v.parse(PostgresSpec, spec).clientAuthMode === 'cert'
+      ? "the sandbox's operator does not let clients in by their certificates"
+      : undefined,
   admission: {
     defaults,
     validate,
@@ -116,6 +120,12 @@ export const postgres: Kind = {
     },
     scaled,
   },
+}
+
+/** The mode in force, if it is one with TLS. */
+function sslModeOf(spec: Spec): string | undefined {
+  const { sslMode } = v.parse(PostgresSpec, spec)
+  return sslMode === 'disable' ? undefined : sslMode
 }
 
 function components(db: Database): Component[] {
