@@ -14,7 +14,7 @@ import { applyRoles } from '../../sandbox/service-accounts.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { databaseName, instanceRecordName } from '../../shared/kubedb/names.ts'
 import { openBroker, type TestBroker } from '../support/broker.ts'
-import { objectIn, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
+import { at, objectIn, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
 import { openFaultLane } from '../support/fault-lane.ts'
 import { inventoryOf, isEmpty } from '../support/inventory.ts'
@@ -99,12 +99,22 @@ test("without KubeDB's webhook an unknown version or kind is refused all the sam
   t.is(late.status, 400, late.text)
   t.true(isEmpty(await inventoryOf(bare, known)))
 
+  // An instance that is there is not gone because its kind is not served.
+  const alive = randomUUID()
+  const begun = await platform.provision(alive, { version: '17.9' })
+  t.is(begun.status, 202, begun.text)
+
   for (const name of ['postgreses.kubedb.com', 'postgresversions.catalog.kubedb.com']) {
     await withdraw(t, bare, name)
     const answer = await platform.provision(randomUUID(), { version: '17.9' })
     t.is(answer.status, 400, answer.text)
     t.regex(textAt(answer.body, 'description'), /^KubeDB on this cluster does not offer Postgres; /)
-    t.deepEqual((await bare.admin('GET', recordsPath)).body.items, [])
+    const items = at((await bare.admin('GET', recordsPath)).body, 'items')
+    t.is(Array.isArray(items) && items.length, 1)
+    for (const answer of [await platform.poll(alive, begun), await platform.deprovision(alive)]) {
+      t.is(answer.status, 500, answer.text)
+      t.is(answer.body.error, 'Misconfigured')
+    }
   }
   t.regex(errors(broker).join('\n'), /lacks the resources of KubeDB's Postgres.*featureGates\.Postgres=true/)
 })
