@@ -1,5 +1,5 @@
 /**
- * Bundles the functions and the edge router: `dist/functions/<name>/index.js` each. What several of them need is in `chunks/` once, by which
+ * Bundles the functions, the edge router and the doctor: `dist/functions/<name>/index.js` each. What several of them need is in `chunks/` once, by which
  * functions need it, so that none loads what it does not use; what is imported lazily (drivers, telemetry) is read
  * only when used.
  *
@@ -64,7 +64,7 @@ const options = {
 } satisfies BuildOptions
 
 /**
- * Builds all functions of the route map, and the edge router. The same sources give the same bytes.
+ * Builds all functions of the route map, the edge router, and the doctor. The same sources give the same bytes.
  *
  * @param outdir receives the bundles; earlier ones in it are removed
  * @throws when a source does not compile; the message names file and line
@@ -83,8 +83,9 @@ export async function buildFunctions(outdir: string): Promise<void> {
       ...options,
       entryPoints: { [`${edgeRouter}/index`]: 'edge/router.ts' },
     }),
+    build({ ...options, entryPoints: { 'doctor/index': 'doctor/main.ts' } }),
   ])
-  for (const folder of [...names, edgeRouter, 'chunks']) {
+  for (const folder of [...names, edgeRouter, 'doctor', 'chunks']) {
     await rm(join(outdir, folder), { recursive: true, force: true })
     await mkdir(join(outdir, folder), { recursive: true })
   }

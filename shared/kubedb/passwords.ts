@@ -62,6 +62,15 @@ export interface Keys {
 
 const keyId = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
 
+/** @returns whether a file of the Secret may be a key; Kubernetes puts others beside them */
+export const isKeyId = (name: string) => keyId.test(name)
+
+/** @returns the key that a file holds, undefined where it is shorter than 16 bytes of base64 */
+export function decodeKey(text: string): Uint8Array | undefined {
+  const key = Buffer.from(text.trim(), 'base64')
+  return key.length < 16 ? undefined : key
+}
+
 /** @param directory where the Secret is mounted; read at every use, so that a new key is seen at once */
 export function keysIn(directory: string): Keys {
   return {
@@ -76,10 +85,7 @@ export function keysIn(directory: string): Keys {
           { cause: error },
         )
       }
-      const newest = names
-        .filter((name) => keyId.test(name))
-        .sort()
-        .at(-1)
+      const newest = names.filter(isKeyId).sort().at(-1)
       if (newest === undefined) {
         throw new BrokerError(
           'Misconfigured',
@@ -96,15 +102,15 @@ export function keysIn(directory: string): Keys {
           `the broker's key ${JSON.stringify(id)}, from which this binding's password comes, ${why}; put it back into the keys Secret, or unbind and bind again`,
           { cause },
         )
-      if (!keyId.test(id)) throw missing('has an impossible name')
+      if (!isKeyId(id)) throw missing('has an impossible name')
       let text: string
       try {
         text = readFileSync(join(directory, id), 'utf8')
       } catch (error) {
         throw missing('is not there', error)
       }
-      const key = Buffer.from(text.trim(), 'base64')
-      if (key.length < 16) throw missing('is shorter than 16 bytes of base64')
+      const key = decodeKey(text)
+      if (!key) throw missing('is shorter than 16 bytes of base64')
       return key
     },
   }

@@ -57,8 +57,7 @@ export type Users = () => Promise<KnownUsers>
  * @param options.passwords whether somebody has to be in it who can call with a password
  */
 export function users(path: string, { passwords }: { passwords: boolean } = { passwords: true }): Users {
-  const schema = passwords ? UsersFile.passwords : UsersFile.tokens
-  const file = mountedFile(path, (content) => parseUsers(content, path, schema))
+  const file = mountedFile(path, (content) => readUsers(content, path, { passwords }))
   return async function users(): Promise<KnownUsers> {
     try {
       return await file()
@@ -70,11 +69,13 @@ export function users(path: string, { passwords }: { passwords: boolean } = { pa
   }
 }
 
-function parseUsers(
-  content: string,
-  path: string,
-  schema: (typeof UsersFile)[keyof typeof UsersFile],
-): KnownUsers {
+/**
+ * @param content of the users file
+ * @param path for the sentence that says what is wrong
+ * @throws {BrokerError} Misconfigured, naming the file and the mistakes, never a value
+ */
+export function readUsers(content: string, path: string, options: { passwords: boolean }): KnownUsers {
+  const schema = options.passwords ? UsersFile.passwords : UsersFile.tokens
   const result = v.safeParse(schema, parseJson(content, path))
   if (!result.success) {
     const mistakes = result.issues.map((issue) => {

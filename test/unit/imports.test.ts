@@ -6,7 +6,7 @@ const root = join(import.meta.dirname, '../..')
 const sources = [
   'build.ts',
   'generate.ts',
-  ...['functions', 'edge', 'shared', 'generate', 'sandbox', 'test', 'bench'].flatMap(filesOf),
+  ...['functions', 'edge', 'doctor', 'shared', 'generate', 'sandbox', 'test', 'bench'].flatMap(filesOf),
 ]
 
 /** @returns every .ts file below a folder, by its path in the checkout; none where there is no such folder */
@@ -46,12 +46,17 @@ const rules: { what: string; from: RegExp; never: RegExp }[] = [
   {
     what: 'what is shared imports nothing that uses it',
     from: /^shared\//,
-    never: /^(functions|generate|sandbox|test|bench)\/|^(build|generate)\.ts$/,
+    never: /^(functions|doctor|generate|sandbox|test|bench)\/|^(build|generate)\.ts$/,
   },
   {
     what: 'functions and the edge router import what is shared, and packages',
     from: /^(functions|edge)\//,
-    never: /^(functions|edge|generate|sandbox|test|bench)\/|^(build|generate)\.ts$/,
+    never: /^(functions|edge|doctor|generate|sandbox|test|bench)\/|^(build|generate)\.ts$/,
+  },
+  {
+    what: 'the doctor imports what is shared and what the manifests are made of, and packages',
+    from: /^doctor\//,
+    never: /^(functions|edge|sandbox|test|bench)\/|^(build|generate)\.ts$/,
   },
   {
     what: 'the edge router knows neither databases nor the cluster',

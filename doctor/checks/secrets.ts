@@ -1,0 +1,91 @@
+import * as v from 'valibot'
+import { mounted } from '../../generate/services.ts'
+import { BrokerError } from '../../shared/errors.ts'
+import { parseBindingRecord, UnreadableBinding } from '../../shared/kubedb/binding-record.ts'
+import { decodeKey, isKeyId } from '../../shared/kubedb/passwords.ts'
+import { readUsers } from '../../shared/osb/users.ts'
+import { broken, type Check, type Finding } from '../examination.ts'
+import { find } from '../kube.ts'
+import { bindingRecordsOf } from '../records.ts'
+
+const Secret = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) })
+const Configuration = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) })
+
+/** Users and keys. No value of them is ever shown. */
+export const secrets: Check = {
+  title: 'users and keys are there, and every binding has its key',
+  async examine(examination) {
+    const { ask, broker } = examination
+    const usersName = mounted.users.volume.secret.secretName
+    const keysName = mounted.keys.volume.secret.secretName
+    const path = (plural: string, name: string) => `/api/v1/namespaces/${broker}/${plural}/${name}`
+    const [users, keys, configuration] = [
+      await find(ask, Secret, path('secrets', usersName)),
+      await find(ask, Secret, path('secrets', keysName)),
+      await find(ask, Configuration, path('configmaps', 'osb-configuration')),
+    ]
+    const passwords = configuration?.data.AUTHENTICATION !== 'bearer'
+    return [
+      ...usersFindings(usersName, users?.data, passwords),
+      ...keysFindings(keysName, keys?.data),
+      ...(await bindingsFindings(examination, keysName, Object.keys(keys?.data ?? {}))),
+    ]
+  },
+}
+
+type Data = { [key: string]: string } | undefined
+
+function usersFindings(name: string, data: Data, passwords: boolean): Finding[] {
+  const cure = `make the Secret ${name} with the key users.json, as docs/operating.md shows`
+  const content = data?.['users.json']
+  if (content === undefined)
+    return [broken(data ? `the Secret ${name} has no key users.json` : `there is no Secret ${name}`, cure)]
+  try {
+    readUsers(Buffer.from(content, 'base64').toString('utf8'), 'users.json', { passwords })
+    return []
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error
+    return [broken(error.message, cure)]
+  }
+}
+
+function keysFindings(name: string, data: Data): Finding[] {
+  const make = `\`kubectl create secret generic ${name} --from-literal=$(date +%F)="$(openssl rand -base64 32)"\` in the broker's namespace`
+  if (!data) return [broken(`there is no Secret ${name}, from which the passwords of bindings come`, make)]
+  const ids = Object.keys(data)
+  const wrong = ids.filter(
+    (id) => !isKeyId(id) || decodeKey(Buffer.from(data[id] ?? '', 'base64').toString('utf8')) === undefined,
+  )
+  return [
+    ...(ids.length === 0 ? [broken(`the Secret ${name} is empty`, make)] : []),
+    ...wrong.map((id) =>
+      broken(
+        `the key ${JSON.stringify(id)} of the Secret ${name} cannot be used: its name must be letters, digits, - and _, its content base64 of at least 16 bytes`,
+        'put back what it was; new bindings use the last id in order of names',
+      ),
+    ),
+  ]
+}
+
+async function bindingsFindings(
+  examination: Parameters<Check['examine']>[0],
+  name: string,
+  ids: readonly string[],
+): Promise<Finding[]> {
+  const lacking = new Map<string, number>()
+  for (const object of (await bindingRecordsOf(examination)) ?? []) {
+    try {
+      const { keyId } = parseBindingRecord(object).info
+      if (!ids.includes(keyId)) lacking.set(keyId, (lacking.get(keyId) ?? 0) + 1)
+    } catch (error) {
+      // Records that cannot be read are told of elsewhere.
+      if (!(error instanceof UnreadableBinding)) throw error
+    }
+  }
+  return [...lacking].map(([id, count]) =>
+    broken(
+      `${count} ${count === 1 ? 'binding has' : 'bindings have'} a password from the key ${JSON.stringify(id)}, which is not in the Secret ${name}: the credentials cannot be fetched again`,
+      'put the key back from a backup; where it is lost, unbind and bind again',
+    ),
+  )
+}
