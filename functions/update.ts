@@ -10,11 +10,11 @@ import { targetOf } from '../shared/kubedb/target.ts'
 import { type UpdateRequest, update, updateAgain, updateContext } from '../shared/kubedb/updating.ts'
 import { Status } from '../shared/osb/answers.ts'
 import { body, query } from '../shared/osb/body.ts'
-import { currentMaintenance } from '../shared/osb/maintenance.ts'
+import { currentMaintenance, sameMake } from '../shared/osb/maintenance.ts'
 import { mergePatch } from '../shared/osb/merge-patch.ts'
 import { checkParameters } from '../shared/osb/parameters.ts'
 import { ChangeQuery, UpdateBody } from '../shared/osb/requests.ts'
-import { distribution, engineVersion } from '../shared/semver.ts'
+import { engineVersion } from '../shared/semver.ts'
 import { serve } from '../shared/serve.ts'
 
 /** PATCH /v2/service_instances/:instance_id (OSB: Updating a Service Instance). */
@@ -81,13 +81,7 @@ async function wanted(config: Config, { info }: InstanceRecord, sent: UpdateBody
     )
   }
   const version = checked.version ?? (upgrade ? plan.version : before)
-  const makes = [plan.version, ...(plan.parameters.version?.enum ?? [])].map(distribution)
-  if (plan.id !== info.planId && !makes.includes(distribution(version))) {
-    throw new BrokerError(
-      'Unprocessable',
-      `plan_id: plan ${plan.name} is of another make of the engine, ${plan.version}, and this instance is ${before}; make a new instance and copy the data`,
-    )
-  }
+  if (plan.id !== info.planId) inPlan(() => sameMake(plan, version), plan.name)
   const moved = version === before ? info.maintenance : (engineVersion(version) ?? info.maintenance)
   return inPlan(
     () =>

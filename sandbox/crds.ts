@@ -96,7 +96,7 @@ const ownFolder = join(import.meta.dirname, 'crds')
 const versionsFile = join(ownFolder, 'versions.yaml')
 
 /** How long the API server may take to serve a new kind, in milliseconds. */
-const servedWithin = 60_000
+const servedWithin = 180_000
 
 /**
  * Makes the API server serve the kinds of KubeDB, and fills its catalog with the versions of

@@ -33,6 +33,8 @@ export function planUpdate(
   kind: Database,
   { had, wanted, unfinished, live, versions }: Comparison,
 ): UpdatePlan {
+  const other = otherDatabase(kind, had, wanted)
+  if (other.length > 0) return { kind: 'impossible', reason: other.join('; ') }
   const reasons: string[] = []
   const steps: Step[] = []
 
@@ -81,6 +83,16 @@ export function planUpdate(
   }
   if (steps.length === 0) return { kind: 'nothing' }
   return { kind: 'steps', steps: inOrder(steps) }
+}
+
+/** @returns why the wanted database is another one than that which is there, and not the same changed */
+function otherDatabase(kind: Database, had: Resolved, wanted: Resolved): string[] {
+  return kind.dimensions.flatMap((dimension) => {
+    const [before, target] = [dimension.read(had.spec), dimension.read(wanted.spec)]
+    if (!dimension.defining || equal(before, target)) return []
+    const change = dimension.change(before, target)
+    return change.by === 'nothing' ? [change.impossible] : []
+  })
 }
 
 /** A suspended database is resumed before anything else, and suspended after everything else. */

@@ -1,5 +1,6 @@
 import { BrokerError } from '../errors.ts'
 import type { Plan } from '../nouns.ts'
+import { distribution } from '../semver.ts'
 
 /**
  * @param sent `maintenance_info` of a provision or update
@@ -12,4 +13,20 @@ export function currentMaintenance(plan: Plan, sent: { version: string } | undef
       `maintenance_info.version: plan ${plan.name} is at ${plan.maintenanceVersion} now; fetch the catalog again`,
     )
   }
+}
+
+/**
+ * A change of plan keeps the version in force, which must be of a make that the plan is about: an Elasticsearch in a
+ * plan for OpenSearch would not be what it says it is.
+ *
+ * @param version that the instance has, or is to have
+ * @throws {BrokerError} BadRequest
+ */
+export function sameMake(plan: Plan, version: string): void {
+  const offered = [plan.version, ...(plan.parameters.version?.enum ?? [])]
+  if (offered.map(distribution).includes(distribution(version))) return
+  throw new BrokerError(
+    'BadRequest',
+    `plan_id: the plan is of another make of the engine, ${plan.version}, and this instance is ${version}; make a new instance and copy the data`,
+  )
 }

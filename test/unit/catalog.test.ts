@@ -64,9 +64,9 @@ function changed(plan: object, service: object = {}): unknown {
 }
 
 /** @returns the mistakes that are named, without the sentence before them */
-function mistakes(document: unknown): string[] {
+function mistakes(document: unknown, of: ReadonlyMap<string, Traits> = traits): string[] {
   try {
-    parseCatalog(document, traits)
+    parseCatalog(document, of)
   } catch (error) {
     if (error instanceof BrokerError && error.problem === 'Misconfigured') {
       return error.message
@@ -494,6 +494,124 @@ test('ids are unique in the whole catalog, names in their list', (t) => {
     'services[1].name (postgresql): "postgresql" is taken by services[0]; it must be unique',
     'services[0].plans[1].name (postgresql small): "small" is taken by services[0].plans[0]; it must be unique',
   ])
+})
+
+const mongodb = { name: 'mongodb', kind: 'MongoDB' }
+const podOf = (name: string) => ({
+  spec: { containers: [{ name, resources: { requests: { cpu: '500m' } } }] },
+})
+const claim = { resources: { requests: { storage: '10Gi' } } }
+const oneServer = { version: '8.0.17', versions: null, spec: { podTemplate: podOf('mongodb') } }
+const cluster = {
+  version: '8.0.17',
+  versions: null,
+  spec: {
+    replicas: null,
+    storage: null,
+    podTemplate: null,
+    shardTopology: {
+      shard: { shards: 2, replicas: 3, storage: claim, podTemplate: podOf('mongodb') },
+      configServer: { replicas: 3, storage: { resources: { requests: { storage: '1Gi' } } } },
+      mongos: { replicas: 2 },
+    },
+  },
+}
+const issuer = { kind: 'ClusterIssuer', name: 'internal-ca' }
+
+const wrongForItsKind: [what: string, document: unknown, ...mistakes: string[]][] = [
+  [
+    'shards turned round',
+    changed({ ...cluster, parameters: { shards: { min: 4, max: 2 } } }, mongodb),
+    `${plan}.parameters.shards (mongodb small): min is more than max; turn them round`,
+  ],
+  [
+    'half a shard',
+    changed({ ...cluster, parameters: { shards: { min: 1, max: 2.5 } } }, mongodb),
+    `${plan}.parameters.shards.max (mongodb small): must be a whole number`,
+  ],
+  [
+    'shards outside their bounds',
+    changed({ ...cluster, parameters: { shards: { min: 3, max: 5 } } }, mongodb),
+    `${plan}.spec.shardTopology.shard.shards (mongodb small): 2 is less than this plan's smallest, 3`,
+  ],
+  [
+    'shards of a plan that has none',
+    changed({ ...oneServer, parameters: { shards: { min: 1, max: 3 } } }, mongodb),
+    `${plan}.parameters.shards (mongodb small): the plan's spec has none; say how many there are, or take it away`,
+  ],
+  [
+    'shards of a kind that has none',
+    changed({ parameters: { shards: { min: 1, max: 3 } } }),
+    `${plan}.parameters.shards (postgresql small): Postgres has no shards; ask for more replicas, or for larger servers; take it away`,
+  ],
+  [
+    'certificates without an issuer',
+    changed({ ...oneServer, parameters: { tls: { issuers: {} } } }, mongodb),
+    `${plan}.parameters.tls.issuers (mongodb small): must name at least one`,
+  ],
+  [
+    'certificates switched on',
+    changed({ ...oneServer, parameters: { tls: true } }, mongodb),
+    `${plan}.parameters.tls (mongodb small): must be a mapping`,
+  ],
+  [
+    'an issuer of another kind',
+    changed(
+      { ...oneServer, parameters: { tls: { issuers: { own: { ...issuer, kind: 'Vault' } } } } },
+      mongodb,
+    ),
+    `${plan}.parameters.tls.issuers.own.kind (mongodb small): must be Issuer or ClusterIssuer`,
+  ],
+  [
+    'an issuer without a name',
+    changed({ ...oneServer, parameters: { tls: { issuers: { own: { kind: 'Issuer' } } } } }, mongodb),
+    `${plan}.parameters.tls.issuers.own.name (mongodb small): is missing; it must be there`,
+  ],
+  [
+    'an issuer in another namespace',
+    changed({ ...oneServer, parameters: { tls: { issuers: { own: { ...issuer, name: 'a/b' } } } } }, mongodb),
+    `${plan}.parameters.tls.issuers.own.name (mongodb small): must be the name of a cert-manager resource, such as internal-ca`,
+  ],
+  [
+    'a name for an issuer that is no name',
+    changed({ ...oneServer, parameters: { tls: { issuers: { 'Own CA': issuer } } } }, mongodb),
+    'must be a name such as internal-ca',
+  ],
+  [
+    'copies of a server on its own',
+    changed({ ...oneServer, spec: { ...oneServer.spec, replicas: 3 } }, mongodb),
+    `${plan}.spec.replicas (mongodb small): a server on its own has no copies; only a replica set has (replicaSet.name, from the first day on)`,
+  ],
+  [
+    'a version that the kind cannot be had in',
+    changed(
+      { version: '5.7.44', versions: null, spec: { podTemplate: podOf('mysql') } },
+      { name: 'mysql', kind: 'MySQL' },
+    ),
+    `${plan}.version (mysql small): 5.7.44 is not offered: its names have to be shorter than this broker gives them; choose 8.0 or later`,
+  ],
+]
+
+for (const [what, document, ...expected] of wrongForItsKind) {
+  test(`refused, with what would be right for its kind: ${what}`, (t) => {
+    const found = mistakes(document, kinds)
+    for (const mistake of expected) {
+      t.true(
+        found.some((one) => one.includes(mistake)),
+        `${mistake}\nin\n${found.join('\n')}`,
+      )
+    }
+  })
+}
+
+test('a plan may name issuers, and bounds are about the servers with data', (t) => {
+  const parameters = {
+    shards: { min: 2, max: 4 },
+    replicas: { min: 3, max: 5 },
+    tls: { issuers: { internal: issuer } },
+  }
+  const catalog = parseCatalog(changed({ ...cluster, parameters }, mongodb), kinds)
+  t.like(catalog.plan('s1', 'p1')?.parameters, parameters)
 })
 
 test('every mistake is named at once, whatever else is wrong beside it', (t) => {

@@ -2,8 +2,9 @@ import test from 'ava'
 import { planUpdate } from '../../shared/kubedb/planner.ts'
 import { targetOf } from '../../shared/kubedb/target.ts'
 import type { Parameters } from '../../shared/nouns.ts'
+import { sameMake } from '../../shared/osb/maintenance.ts'
 import { checkParameters } from '../../shared/osb/parameters.ts'
-import { type Shipped, shippedPlans } from '../support/shipped-catalog.ts'
+import { type Shipped, shippedPlan, shippedPlans } from '../support/shipped-catalog.ts'
 
 const plans = shippedPlans()
 
@@ -15,6 +16,32 @@ function resolved({ plan, kind }: Shipped, sent: Parameters = {}) {
     { addresses: 'cluster', instance: '6f0a1c6e' },
   ).resolved
 }
+
+const ofService = (one: Shipped) => plans.filter(({ plan }) => plan.serviceId === one.plan.serviceId)
+
+test('what cannot become of an instance has one reason: what it is comes before how large it is', (t) => {
+  for (const from of plans) {
+    for (const to of ofService(from)) {
+      const [had, wanted] = [resolved(from), resolved(to)]
+      const change = planUpdate(from.kind, { had, wanted, unfinished: [], live: had.spec })
+      if (change.kind !== 'impossible') continue
+      t.notRegex(change.reason, /cannot be changed once the database exists/)
+      if (/^(storageType|topology|mode): /.test(change.reason))
+        t.notRegex(change.reason, /shrink|get a disk|class/)
+    }
+  }
+})
+
+test('an Elasticsearch does not become an OpenSearch by a change of plan, which keeps the version', (t) => {
+  const { plan } = shippedPlan('elasticsearch', 'opensearch-small')
+  t.throws(() => sameMake(plan, 'xpack-9.2.3'), {
+    name: 'BrokerError',
+    message:
+      /^plan_id: the plan is of another make of the engine, opensearch-3\.4\.0, and this instance is xpack/,
+  })
+  t.notThrows(() => sameMake(plan, 'opensearch-2.5.0'))
+  t.notThrows(() => sameMake(shippedPlan('elasticsearch', 'elasticsearch').plan, 'opensearch-2.5.0'))
+})
 
 for (const shipped of plans) {
   const { plan, kind } = shipped

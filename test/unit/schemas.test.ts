@@ -1,21 +1,32 @@
 import test from 'ava'
 import { BrokerError } from '../../shared/errors.ts'
 import { isObject } from '../../shared/json.ts'
-import { checkBindingParameters, checkParameters } from '../../shared/osb/parameters.ts'
+import type { Traits } from '../../shared/nouns.ts'
+import { checkBindingParameters, checkParameters, type PlanOffer } from '../../shared/osb/parameters.ts'
 import { bindingSchema, instanceSchema, schemasOf } from '../../shared/osb/schemas.ts'
 import { fits } from './draft04.ts'
 import { generousPlan, postgresTraits } from './postgres-traits.ts'
 
 /** Quantities wide open: what is left of a parameter is what a schema can say. */
-const plan = {
+const plan: PlanOffer = {
   ...generousPlan,
   parameters: {
     ...generousPlan.parameters,
     cpu: { min: '1m', max: '999999' },
     memory: { min: '1', max: '7Ei' },
     storage: { min: '1', max: '7Ei' },
+    shards: { min: 2, max: 6 },
+    tls: {
+      issuers: {
+        internal: { kind: 'ClusterIssuer', name: 'internal-ca' },
+        own: { kind: 'Issuer', name: 'own-ca' },
+      },
+    },
   },
 }
+
+/** A kind that has every parameter. */
+const traits: Traits = { ...postgresTraits, parameters: [...postgresTraits.parameters, 'shards', 'tls'] }
 
 /** Values for each parameter, right and wrong ones. */
 const pool: { [name: string]: unknown[] } = {
@@ -25,6 +36,8 @@ const pool: { [name: string]: unknown[] } = {
   storage: ['10Gi', '1T', '5G', '2.25Ti', '10GB', '1e9', '', '１Gi'],
   storageClass: ['fast', 'gold', ''],
   replicas: [1, 3, 5, 0, 6, 1.5, '3', -1, 1e21],
+  shards: [2, 3, 4, 5, 6, 1, 7, 2.5, '3'],
+  tls: ['internal', 'own', 'constructor', 1],
   database: ['app', 'a', 'x'.repeat(63), 'x'.repeat(64), '', 'postgres', 'A', 'a-b', 'a\nb', 'ä'],
   configuration: [
     {},
@@ -90,11 +103,9 @@ function accepted(check: () => unknown): boolean {
 
 for (const purpose of ['create', 'update'] as const) {
   test(`on ${purpose}, the broker accepts exactly what its schema accepts`, (t) => {
-    const schema = instanceSchema(plan, postgresTraits, purpose)
+    const schema = instanceSchema(plan, traits, purpose)
     const agree = (parameters: { [name: string]: unknown }): boolean => {
-      const taken = accepted(() =>
-        checkParameters(plan, postgresTraits, parameters, purpose, ['example.com']),
-      )
+      const taken = accepted(() => checkParameters(plan, traits, parameters, purpose, ['example.com']))
       t.is(taken, fits(schema, parameters), JSON.stringify(parameters))
       return taken
     }
@@ -133,8 +144,8 @@ test('for bindings too', (t) => {
 })
 
 test('create and update differ in what is fixed at creation and in null', (t) => {
-  const create = instanceSchema(plan, postgresTraits, 'create')
-  const update = instanceSchema(plan, postgresTraits, 'update')
+  const create = instanceSchema(plan, traits, 'create')
+  const update = instanceSchema(plan, traits, 'update')
   t.true(Object.hasOwn(create.properties ?? {}, 'database'))
   t.false(Object.hasOwn(update.properties ?? {}, 'database'))
   t.false(fits(create, { storage: null }))

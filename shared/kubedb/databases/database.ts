@@ -92,6 +92,11 @@ export interface Circumstances extends Settings {
 /** One thing about a database that can be changed on its own. */
 export interface Dimension {
   readonly name: string
+  /**
+   * what a database is from its first day: where that cannot change, nothing else is worth comparing, and the reason is
+   * this one alone
+   */
+  readonly defining?: true
   /** dotted paths of the KubeDB spec that belong to this dimension */
   readonly paths: readonly string[]
   /** @returns this dimension's value in a KubeDB spec; null where the spec does not say */

@@ -321,11 +321,14 @@ export const ordinary: readonly Dimension[] = [
   patched('addresses', 'serviceTemplates', []),
 ]
 
-export const storageType = fixed(
-  'storageType',
-  'storageType',
-  'data cannot move between memory and disk; make a new instance',
-)
+export const storageType: Dimension = {
+  ...fixed(
+    'storageType',
+    'storageType',
+    'data cannot move between memory and disk; make a new instance and copy the data',
+  ),
+  defining: true,
+}
 
 /** A part of the spec that is chosen once, with the sentence that says so. */
 export function fixed(name: string, path: string, why: string): Dimension {

@@ -141,6 +141,7 @@ function withReplicas(spec: JsonObject, { replicas }: Wanted): JsonObject {
 
 const topology: Dimension = {
   name: 'topology',
+  defining: true,
   paths: [],
   read: (spec) => (dedicated(spec) ? layout.components(spec).map(({ name }) => name) : 'node'),
   reached: (live, wanted) => JSON.stringify(live) === JSON.stringify(wanted),

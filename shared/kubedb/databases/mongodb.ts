@@ -165,6 +165,7 @@ function withCounts(spec: JsonObject, { replicas, shards }: Wanted): JsonObject 
 
 const topology: Dimension = {
   name: 'topology',
+  defining: true,
   paths: ['replicaSet.name'],
   read: (spec) => ({ topology: topologyOf(spec), replicaSet: at(spec, 'replicaSet.name') }),
   reached: (live, wanted) => JSON.stringify(live) === JSON.stringify(wanted),

@@ -129,6 +129,7 @@ function groupName(instance: string): string {
 
 const topology: Dimension = {
   name: 'topology',
+  defining: true,
   paths: ['topology'],
   read: (spec) => ({ mode: modeOf(spec), group: at(spec, 'topology.group.mode') }),
   reached: (live, wanted) => JSON.stringify(live) === JSON.stringify(wanted),

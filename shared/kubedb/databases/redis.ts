@@ -116,6 +116,7 @@ function complete(spec: JsonObject): JsonObject {
 
 const topology: Dimension = {
   name: 'mode',
+  defining: true,
   paths: ['mode'],
   read: (spec) => (clustered(spec) ? 'Cluster' : 'Standalone'),
   reached: (live, wanted) => live === wanted,
