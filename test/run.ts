@@ -17,7 +17,7 @@ import type { SharedCluster } from './support/cluster.ts'
 import { type Counts, summary, tapReader } from './tap.ts'
 
 const root = join(import.meta.dirname, '..')
-const suites = ['unit', 'cluster', 'functions']
+const suites = ['unit', 'cluster', 'functions', 'image']
 
 /** Two cores: more test files at a time than this only make each other's deadlines fail. */
 const concurrency = 2
