@@ -2,6 +2,7 @@ import { edgeRouterManifests } from './edge-router.ts'
 import { httpProxy, httpRoute, virtualService } from './gateways.ts'
 import { type Files, yaml } from './manifest.ts'
 import { networkPolicies } from './network-policies.ts'
+import { plainManifests } from './plain.ts'
 import { defaultNamespaces } from './rbac.ts'
 import { knativeServices } from './services.ts'
 
@@ -21,6 +22,10 @@ export function knativeFiles(namespaces = defaultNamespaces): Files {
         gateway: { name: 'public', namespace: 'gateways' },
         local: { name: 'kourier-internal', namespace: 'kourier-system' },
       }),
+    ),
+    'knative/plain/300-deployments.yaml': yaml(
+      'The functions as Deployments behind the edge router, for clusters without Knative.',
+      plainManifests(namespaces),
     ),
     'knative/overlays/edge-router/400-edge-router.yaml': yaml(
       'The route map as a router of its own, for gateways that cannot match methods and expressions: patch the host name to yours.',

@@ -202,6 +202,7 @@ check('the image holds what it needs and nothing else', (t) => {
     [
       ...routes.map((route) => route.function),
       edgeRouter,
+      'doctor',
       'chunks',
       'compile-cache',
       'package.json',

@@ -6,7 +6,18 @@ const root = join(import.meta.dirname, '../..')
 const sources = [
   'build.ts',
   'generate.ts',
-  ...['functions', 'edge', 'doctor', 'shared', 'generate', 'sandbox', 'test', 'bench'].flatMap(filesOf),
+  ...[
+    'functions',
+    'edge',
+    'doctor',
+    'e2e',
+    'image',
+    'shared',
+    'generate',
+    'sandbox',
+    'test',
+    'bench',
+  ].flatMap(filesOf),
 ]
 
 /** @returns every .ts file below a folder, by its path in the checkout; none where there is no such folder */
