@@ -12,7 +12,7 @@ import { base32 } from '../../shared/kubedb/names.ts'
 import type { Role } from '../../shared/nouns.ts'
 import { adminOf } from '../support/admin.ts'
 import { type MongoServer, MongoServers, outcome, refusal, type Shape } from './mongodb-server.ts'
-import { Relay } from './postgres-relay.ts'
+import { Relay } from './relay.ts'
 
 const servers = new MongoServers()
 test.after.always(() => servers.stop())

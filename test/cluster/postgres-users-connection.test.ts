@@ -7,8 +7,8 @@ import { type Account, type Admin, Unreachable, type Users } from '../../shared/
 import { connect } from '../../shared/kubedb/databases/postgres-users.ts'
 import { adminOf } from '../support/admin.ts'
 import { makeCertificates } from '../support/certificates.ts'
-import { Relay } from './postgres-relay.ts'
 import { installations, type Server, Servers } from './postgres-server.ts'
+import { Relay } from './relay.ts'
 
 const made: Account = { name: `b${'a'.repeat(26)}`, password: 'K9'.repeat(16), role: 'owner' }
 

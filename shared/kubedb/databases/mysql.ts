@@ -255,8 +255,9 @@ export const mysql: Database = {
 
   accounts: {
     by: 'connection',
-    async connect() {
-      throw new Error('bindings of MySQL are not offered yet')
+    async connect(admin) {
+      const users = await import('./mysql-users.ts')
+      return users.connect(admin)
     },
   },
 }
