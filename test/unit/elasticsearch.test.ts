@@ -25,7 +25,7 @@ test('a plan becomes a complete spec, encrypting with certificates of KubeDB', (
     enableSSL: true,
     deletionPolicy: 'WipeOut',
   })
-  t.like(build(combined, { issuer }), { enableSSL: true, tls: { issuerRef } })
+  t.like(build({ ...combined, enableSSL: false }, { issuer }), { enableSSL: true, tls: { issuerRef } })
 })
 
 test('a raw spec gives the nodes of a plan roles, each with the disk of the plan', (t) => {

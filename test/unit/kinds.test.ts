@@ -1,7 +1,12 @@
+import { readFileSync } from 'node:fs'
 import test from 'ava'
+import * as v from 'valibot'
+import { parse } from 'yaml'
+import { kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { planUpdate } from '../../shared/kubedb/planner.ts'
 import { targetOf } from '../../shared/kubedb/target.ts'
 import type { Parameters } from '../../shared/nouns.ts'
+import { boundsFormat } from '../../shared/osb/catalog-format.ts'
 import { sameMake } from '../../shared/osb/maintenance.ts'
 import { checkParameters } from '../../shared/osb/parameters.ts'
 import { type Shipped, shippedPlan, shippedPlans } from '../support/shipped-catalog.ts'
@@ -16,6 +21,29 @@ function resolved({ plan, kind }: Shipped, sent: Parameters = {}) {
     { addresses: 'cluster', instance: '6f0a1c6e' },
   ).resolved
 }
+
+test('every version of the shipped catalog is one that KubeDB has', (t) => {
+  const file = new URL('../../sandbox/crds/versions.yaml', import.meta.url)
+  const Versions = v.record(v.string(), v.array(v.looseObject({ name: v.string() })))
+  const known = v.parse(Versions, parse(readFileSync(file, 'utf8')))
+  for (const { plan, kind } of plans) {
+    const names = known[`${kind.kind}Version`]?.map(({ name }) => name) ?? []
+    const offered = [plan.version, ...(plan.parameters.version?.enum ?? [])]
+    t.deepEqual(
+      offered.filter((name) => !names.includes(name)),
+      [],
+      `${plan.serviceName} ${plan.name}`,
+    )
+  }
+})
+
+test('every kind takes each parameter, or says why it does not', (t) => {
+  const all = Object.keys(boundsFormat().entries)
+  for (const kind of kinds.values()) {
+    const said = [...kind.parameters, ...Object.keys(kind.lacks ?? {})].sort()
+    t.deepEqual(said, [...all].sort(), kind.kind)
+  }
+})
 
 const ofService = (one: Shipped) => plans.filter(({ plan }) => plan.serviceId === one.plan.serviceId)
 

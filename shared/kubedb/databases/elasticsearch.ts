@@ -249,7 +249,8 @@ export const elasticsearch: Database = {
     let spec = withReplicas(begin(base, wanted), wanted)
     spec = withResources(spec, layout, wanted)
     hold(mistakes(spec), wanted)
-    spec = complete(withTls(spec, wanted.issuer, { enableSSL: true }))
+    if (wanted.issuer) spec = { ...spec, enableSSL: true }
+    spec = complete(withTls(spec, wanted.issuer))
     const fallback: Json = base === template ? null : (template.storage ?? null)
     spec = withStorage(spec, layout, wanted, fallback)
     spec = withFile(
