@@ -110,7 +110,7 @@ export class MongoServers {
         return client.connect()
       },
       kill: async () => {
-        process.kill(Number(await readFile(join(folder, 'server.pid'), 'utf8')), 'SIGKILL')
+        process.kill(Number.parseInt(await readFile(join(folder, 'server.pid'), 'utf8'), 10), 'SIGKILL')
         await running.exited
       },
       files: async () => {

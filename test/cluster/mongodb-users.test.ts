@@ -207,20 +207,30 @@ for (const shape of shapes) {
     const name = `queue${gone.name}`
     await database.createCollection(name, { capped: true, size: 4096 })
     await database.collection(name).insertOne({ n: 1 })
-    const client = await server.client(
-      gone,
-      { readPreference: 'primaryPreferred' },
-      shape === 'standalone' ? undefined : 1,
-    )
+    await database.collection('many').insertMany([{}, {}, {}])
+    const member = shape === 'standalone' ? undefined : 1
+    const client = await server.client(gone, { readPreference: 'primaryPreferred' }, member)
     const queue = client.db('app').collection(name)
     const cursor = queue.find({}, { tailable: true, awaitData: true, maxAwaitTimeMS: 20_000 })
     t.is((await cursor.next())?.n, 1)
     const waiting = outcome(cursor.next())
+    // one that nobody asks any more
+    await client.db('app').collection('many').find().batchSize(1).next()
+    const root = await server.client(undefined, { readPreference: 'primaryPreferred' }, member)
+    const openCursors = async () => {
+      const cursors = { $match: { 'effectiveUsers.user': gone.name, type: 'idleCursor' } }
+      const found = root
+        .db('admin')
+        .aggregate([{ $currentOp: { allUsers: true, idleCursors: true } }, cursors])
+      return (await found.toArray()).length
+    }
     await sleep(50)
+    t.is(await openCursors(), 2)
     const before = Date.now()
     await unbind(server, gone)
     t.is(await waiting, 11601)
     t.true(Date.now() - before < 3000)
+    t.is(await openCursors(), 0)
   })
 }
 

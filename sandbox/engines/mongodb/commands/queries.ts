@@ -23,7 +23,7 @@ import { runPipeline } from '../pipeline.ts'
 import type { Need } from '../privileges.ts'
 import { project, sorted } from '../projection.ts'
 import { badValue, failedToParse, interrupted, notImplemented, Refusal, unauthorized } from '../refusal.ts'
-import { isSame } from '../users.ts'
+import { isSame, type UserName } from '../users.ts'
 import { type Doc, isDoc, numberOf } from '../value.ts'
 
 const defaultBatch = 101
@@ -285,15 +285,17 @@ function writtenTo(call: Call, pipeline: readonly Doc[]): Need[] {
   return ['insert', '$out' in last ? 'remove' : 'update'].map((action) => ({ action, on }))
 }
 
-/** What is under way at this address, as `$currentOp` shows it. */
-export function currentOperations(call: Call, { allUsers }: Doc): Doc[] {
+/** What is under way at this address, as `$currentOp` shows it, and the cursors that wait to be asked. */
+export function currentOperations(call: Call, { allUsers, idleCursors }: Doc): Doc[] {
   const all = allUsers === true
   if (all && !mayDo(call, 'inprog', 'cluster')) {
     throw unauthorized('Unauthorized: $currentOp for all users needs the action inprog')
   }
-  return [...call.member.operations.values()]
-    .filter(({ user }) => all || (user && call.user && isSame(user, call.user)))
-    .map((operation) => ({
+  const visible = (user: UserName | undefined) => all || (user && call.user && isSame(user, call.user))
+  const operations = [...call.member.operations.values()].filter(({ user }) => visible(user))
+  const cursors = [...call.member.cursors.values()].filter(({ owner }) => visible(owner))
+  return [
+    ...operations.map((operation) => ({
       type: 'op',
       active: true,
       opid: new Int32(operation.id),
@@ -302,7 +304,16 @@ export function currentOperations(call: Call, { allUsers }: Doc): Doc[] {
       ns: operation.namespace,
       // what a command says may hold a password
       command: { [operation.command]: '…' },
-      effectiveUsers: operation.user ? [{ user: operation.user.user, db: operation.user.db }] : [],
+      effectiveUsers: usersShown(operation.user),
       microsecs_running: new Int32((Date.now() - operation.started) * 1000),
-    }))
+    })),
+    ...(idleCursors === true ? cursors : []).map((cursor) => ({
+      type: 'idleCursor',
+      ns: cursor.namespace,
+      cursor: { cursorId: idOf(cursor) },
+      effectiveUsers: usersShown(cursor.owner),
+    })),
+  ]
 }
+
+const usersShown = (name: UserName | undefined): Doc[] => (name ? [{ user: name.user, db: name.db }] : [])
