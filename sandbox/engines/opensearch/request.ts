@@ -18,7 +18,7 @@ export interface Ask {
   readonly ca?: string | undefined
 }
 
-/** One request on a connection of its own. Throws when there is no answer within ten seconds. */
+/** One request on a connection of its own. Throws when there is no answer within half a minute. */
 export function ask(url: string, { method = 'GET', login, authorization, body, ca }: Ask): Promise<Answer> {
   const basic = login && `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}`
   const authentication = authorization ?? basic
@@ -30,7 +30,7 @@ export function ask(url: string, { method = 'GET', login, authorization, body, c
       {
         method,
         agent: false,
-        signal: AbortSignal.timeout(10_000),
+        signal: AbortSignal.timeout(30_000),
         headers: {
           ...(authentication === undefined ? {} : { authorization: authentication }),
           // Said, because Node frames no body of a DELETE by itself.

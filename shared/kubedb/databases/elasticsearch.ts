@@ -288,8 +288,9 @@ export const elasticsearch: Database = {
 
   accounts: {
     by: 'connection',
-    async connect() {
-      throw new Error('bindings of Elasticsearch and OpenSearch are not offered yet')
+    async connect(admin) {
+      const users = await import('./elasticsearch-users.ts')
+      return users.connect(admin, encrypted(admin))
     },
   },
 }

@@ -80,13 +80,18 @@ async function forward(
   response: ServerResponse,
   pathname: string,
 ): Promise<void> {
-  const headers = { ...request.headers, host: new URL(inner).host, authorization: caller.authorization }
+  // Whether this connection stays open says nothing about the one behind; what is to be translated must not be packed.
+  const { connection: _, 'keep-alive': __, 'accept-encoding': ___, ...sent } = request.headers
+  const headers = { ...sent, host: new URL(inner).host, authorization: caller.authorization }
   for (const name of ['accept', 'content-type'] as const) {
     const plain = headers[name]?.replace(/vnd\.elasticsearch\+/g, '').replace(/;\s*compatible-with=\d+/g, '')
     if (plain !== undefined) headers[name] = plain
   }
   const upstream = send(`${inner}${request.url}`, { method: request.method, headers })
-  response.on('close', () => upstream.destroy())
+  // A caller who has gone away; a request that is done would take a connection with it that serves another by now.
+  response.on('close', () => {
+    if (!response.writableFinished) upstream.destroy()
+  })
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     upstream.on('response', resolve)
     upstream.on('error', reject)
@@ -98,7 +103,8 @@ async function forward(
     const other = translated(status, body, caller.user, pathname) ?? { status, body: json(body) }
     return reply(request, response, pathname === '/' && status === 200 ? face(other, version) : other)
   }
-  response.writeHead(status, withFace({ ...answer.headers }, request))
+  const { connection: _its, 'keep-alive': __its, ...received } = answer.headers
+  response.writeHead(status, withFace(received, request))
   answer.pipe(response)
 }
 
