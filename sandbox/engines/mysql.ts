@@ -92,12 +92,9 @@ async function launch(installation: Installation, folder: string, instance: Inst
     file,
     [
       ...[...parameters, `--defaults-file=${configFile}`, ...program.options, `--datadir=${data}`],
+      // the socket in the data folder, whose whole path may be too long for one
       ...[`--bind-address=${instance.address}`, `--port=${mySqlPort}`, `--init-file=${secrets}`],
-      ...[
-        `--socket=${join(data, 'server.sock')}`,
-        `--pid-file=${join(data, 'server.pid')}`,
-        '--skip-name-resolve',
-      ],
+      ...['--socket=server.sock', `--pid-file=${join(data, 'server.pid')}`, '--skip-name-resolve'],
       ...tlsOptions(instance, folder),
     ],
     { account, folder, log: log.fd, environment: program.environment, signals: ['TERM', 'KILL'] },

@@ -21,7 +21,8 @@ test.after.always(() => rm(home, { recursive: true, force: true }))
 async function instance(name: string, more: Partial<Instance> = {}): Promise<Instance> {
   const addresses = await openLoopbackAddresses(join(home, `${name}.json`))
   return {
-    name: `test/${name}`,
+    // as long as the names of the broker's databases are
+    name: `databases-0a1b2c3d/osb-0f0e0d0c-0b0a-0908-0706-050403020100-${name}`,
     volume: 'first',
     address: await addresses.addressOf(name, 3306),
     username: 'root',
@@ -160,7 +161,7 @@ for (const [make, find] of [
       await server.stop()
       await until('the server gone', async () => {
         const { stdout } = await promisify(execFile)('ps', ['-eo', 'args'])
-        return !stdout.includes(`${folder}/mysql/test_orphan`)
+        return !stdout.includes(`${folder}/mysql/databases`)
       })
     },
   )
