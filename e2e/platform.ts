@@ -1,4 +1,7 @@
 /** A platform that sends requests to the broker at a URL. */
+import http from 'node:http'
+import https from 'node:https'
+import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { isObject, type JsonObject, JsonObject as JsonObjectSchema } from '../shared/json.ts'
@@ -17,26 +20,47 @@ export interface Platform {
   settle(path: string, operation: unknown): Promise<Answer>
 }
 
-/** @param url of the broker, without /v2 */
-export function platform(url: string, username: string, password: string): Platform {
+/** Not by fetch, which sets the Host header itself. */
+async function send(
+  url: string,
+  method: string,
+  headers: Readonly<Record<string, string>>,
+  body: string | undefined,
+): Promise<{ status: number; received: string }> {
+  const { request } = url.startsWith('https:') ? https : http
+  return new Promise((resolve, reject) => {
+    const options = { method, headers, signal: AbortSignal.timeout(60_000) }
+    const outgoing = request(url, options, (response) => {
+      text(response).then((received) => resolve({ status: response.statusCode ?? 0, received }), reject)
+    })
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
+}
+
+/**
+ * @param url of the broker, without /v2
+ * @param host its name, where the URL is only an address
+ */
+export function platform(url: string, username: string, password: string, host?: string): Platform {
   const headers = {
     Authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`,
     'X-Broker-API-Version': '2.17',
     'Content-Type': 'application/json',
+    ...(host !== undefined && { Host: host }),
   }
   const self: Platform = {
     async ask(method, path, body) {
       const begun = performance.now()
-      const response = await fetch(`${url}/v2/${path}`, {
+      const { status, received } = await send(
+        `${url}/v2/${path}`,
         method,
         headers,
-        ...(body && { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(60_000),
-      })
-      const received = await response.text()
+        body && JSON.stringify(body),
+      )
       const parsed: unknown = received.startsWith('{') ? JSON.parse(received) : { text: received }
       return {
-        status: response.status,
+        status,
         body: isObject(parsed) ? v.parse(JsonObjectSchema, parsed) : {},
         milliseconds: performance.now() - begun,
       }

@@ -7,6 +7,7 @@
  * --plain              without Knative: Deployments behind the edge router
  * --sandbox-operator   without KubeDB: CRDs of the sandbox, its operator on this machine
  * --url URL            where the broker is reached; by default the edge router's node port, or its Knative URL
+ * --gateway NS/NAME@IP:PORT   also through this Gateway (Gateway API), by the generated HTTPRoute
  * --psql-image IMAGE   has psql and a shell; docker.io/library/postgres:17-alpine unless given
  * --host-address IP    where pods find this machine (--sandbox-operator); by default the API server's
  * --keep               remove nothing at the end
@@ -21,6 +22,7 @@ import * as v from 'valibot'
 import { defaultNamespaces } from '../generate/rbac.ts'
 import { nameOf } from '../generate/roles.ts'
 import { edgeRouter, routes } from '../shared/routes.ts'
+import { host, routeThrough } from './gateway.ts'
 import { type Installation, installationOf } from './install.ts'
 import { apply, get, kubectl, serves } from './kubectl.ts'
 import { type Platform, platform } from './platform.ts'
@@ -33,6 +35,7 @@ const { values } = parseArgs({
     plain: { type: 'boolean', default: false },
     'sandbox-operator': { type: 'boolean', default: false },
     url: { type: 'string' },
+    gateway: { type: 'string' },
     'psql-image': { type: 'string', default: 'docker.io/library/postgres:17-alpine' },
     'host-address': { type: 'string' },
     keep: { type: 'boolean', default: false },
@@ -196,7 +199,8 @@ async function until(what: string, condition: () => Promise<boolean>): Promise<v
   }
 }
 
-async function drive(url: string, { username, password }: Installation): Promise<void> {
+/** Mounted files change under the functions: what is done meanwhile goes on. */
+async function driveWhileMountsChange(url: string, { username, password }: Installation): Promise<void> {
   const cf = platform(url, username, password)
   await step('the catalog is there, and a wrong password is refused', async () => {
     const { body } = await cf.expect(200, 'GET', 'catalog')
@@ -227,6 +231,18 @@ async function drive(url: string, { username, password }: Installation): Promise
     await kubectl(['patch', 'configmap', 'osb-catalog', '-n', broker, '-p', JSON.stringify(changed)])
   })
 
+  await drive(cf)
+  await step('what changed in the Secret and the ConfigMap has reached the functions', async () => {
+    const other = platform(url, second.username, second.password)
+    await until('the second user', async () => (await other.ask('GET', 'catalog')).status === 200)
+    await until('the changed catalog', async () =>
+      JSON.stringify((await cf.ask('GET', 'catalog')).body).includes('Changed by the end-to-end test'),
+    )
+  })
+}
+
+/** @param cf sends requests through the way in that is tested */
+async function drive(cf: Platform): Promise<void> {
   const id = randomUUID()
   const instance = `service_instances/${id}`
   const ids = `service_id=${service}&plan_id=${plan}&accepts_incomplete=true`
@@ -279,13 +295,6 @@ async function drive(url: string, { username, password }: Installation): Promise
     await cf.expect(410, 'DELETE', `${binding}?${ids}`)
     await cf.expect(404, 'GET', `${binding}/last_operation`)
   })
-  await step('what changed in the Secret and the ConfigMap has reached the functions', async () => {
-    const other = platform(url, second.username, second.password)
-    await until('the second user', async () => (await other.ask('GET', 'catalog')).status === 200)
-    await until('the changed catalog', async () =>
-      JSON.stringify((await cf.ask('GET', 'catalog')).body).includes('Changed by the end-to-end test'),
-    )
-  })
   await step('deprovision leaves nothing', async () => {
     const { body } = await cf.expect(202, 'DELETE', `${instance}?${ids}`)
     const end = await cf.settle(instance, body.operation)
@@ -301,6 +310,31 @@ async function drive(url: string, { username, password }: Installation): Promise
     }
     await cf.expect(410, 'DELETE', `${instance}?${ids}`)
   })
+}
+
+/** The same through a gateway of the cluster: every operation finds its function by the generated route. */
+async function driveThroughGateway(text: string, { username, password }: Installation): Promise<void> {
+  const [, namespace = '', name = '', address = '', port = ''] = text.match(/^(.+)\/(.+)@(.+):(\d+)$/) ?? []
+  check(port !== '', '--gateway must be NAMESPACE/NAME@IP:PORT')
+  const cf = platform(`http://${address}:${port}`, username, password, host)
+  const remove = await step('the gateway takes the generated routes', async () => {
+    const undo = await routeThrough({ namespace, name, address, port: Number(port) }, broker)
+    await until('the route', async () => (await cf.ask('GET', 'catalog')).status === 200)
+    return undo
+  })
+  await drive(cf)
+  await step('what is no operation reaches no function through the gateway', async () => {
+    for (const path of [
+      'catalog/',
+      'service_instances/',
+      'service_instances/a/b',
+      'service_instances/a/service_bindings',
+    ]) {
+      const answer = await cf.ask('GET', path)
+      check(answer.status === 404 && answer.body.error === undefined, `${path}: ${JSON.stringify(answer)}`)
+    }
+  })
+  await remove()
 }
 
 /** Knative only: quiet functions go, and come back. */
@@ -343,7 +377,8 @@ try {
   await step('every function runs under its own ServiceAccount', accounts)
   const url = await publicUrl()
   say(`  the broker is at ${url}`)
-  await drive(url, installing)
+  await driveWhileMountsChange(url, installing)
+  if (values.gateway !== undefined) await driveThroughGateway(values.gateway, installing)
   if (!values.plain) await scaleToZero(platform(url, installing.username, installing.password))
 } catch (error) {
   if (failed === 0) {
