@@ -4,7 +4,7 @@ import { Client } from 'pg'
 import * as v from 'valibot'
 import { resolveServiceNames } from '../sandbox/names.ts'
 import type { Users } from '../shared/kubedb/databases/database.ts'
-import { postgres } from '../shared/kubedb/databases/postgres.ts'
+import { connect } from '../shared/kubedb/databases/postgres-users.ts'
 import { newNonce, userName } from '../shared/kubedb/passwords.ts'
 import { adminOf } from '../test/support/admin.ts'
 import type { Site } from './site.ts'
@@ -32,8 +32,7 @@ export interface EngineRecording {
 export async function recordEngine(site: Site): Promise<{ bind: EngineRecording; unbind: EngineRecording }> {
   resolveServiceNames(site.cluster.names)
   const { host, username, password } = site.engine
-  const open = () =>
-    postgres.accounts.connect(adminOf({ host, port: 5432, query: 'sslmode=disable', username, password }))
+  const open = () => connect(adminOf({ host, port: 5432, query: 'sslmode=disable', username, password }))
   const account = {
     name: userName(randomBytes(8).toString('hex'), newNonce()),
     password: randomBytes(16).toString('hex'),

@@ -6,8 +6,10 @@ import { type Namespaces, nameOf } from './roles.ts'
 const labels = { 'app.kubernetes.io/part-of': 'kubedb-service-broker' }
 const nameLabel = 'kubernetes.io/metadata.name'
 
-/** Only these functions connect to engines: bind, unbind, both polls. */
-const connecting = routes.filter((route) => 'secrets' in route.permissions).map(nameOf)
+/** Only these functions connect to engines: bind, unbind, both polls. Who fetches a binding looks a password up. */
+const connecting = routes
+  .filter((route) => 'secrets' in route.permissions && route.function !== 'fetch-binding')
+  .map(nameOf)
 
 /** @returns one policy a side; KubeDB's own admit nobody but the database's namespace */
 export function networkPolicies({ broker, databases }: Namespaces): Specified[] {

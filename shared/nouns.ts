@@ -124,8 +124,8 @@ export interface Caller {
 /** How a request that changes something ended. */
 export type Outcome<T> =
   | { state: 'done'; created: boolean; value: T }
-  /** `operation`: the token for last_operation */
-  | { state: 'under way'; operation: string }
+  /** `operation`: the token for last_operation; `why`: what it waits for, where that is known */
+  | { state: 'under way'; operation: string; why?: string }
 
 /** What last_operation reports. */
 export type LastOperation =

@@ -133,8 +133,9 @@ export const routes = [
     permissions: {
       records: ['get', 'list', 'create', 'update', 'delete'],
       databases: ['get'],
+      opsRequests: ['list', 'create', 'delete'],
       appBindings: ['get'],
-      secrets: ['get'],
+      secrets: ['get', 'create', 'patch'],
       services: ['get'],
     },
   },
@@ -144,7 +145,7 @@ export const routes = [
     mounts: ['keys'],
     method: 'GET',
     path: binding,
-    permissions: { records: ['get'], appBindings: ['get'], services: ['get'] },
+    permissions: { records: ['get'], appBindings: ['get'], secrets: ['get'], services: ['get'] },
   },
   {
     operation: 'Unbinding',
@@ -153,8 +154,9 @@ export const routes = [
     method: 'DELETE',
     path: binding,
     permissions: {
-      records: ['get', 'update', 'delete'],
+      records: ['get', 'list', 'update', 'delete'],
       databases: ['get'],
+      opsRequests: ['list', 'create', 'delete'],
       appBindings: ['get'],
       secrets: ['get'],
     },
@@ -168,8 +170,9 @@ export const routes = [
     permissions: {
       records: ['get', 'list', 'update', 'delete'],
       databases: ['get'],
+      opsRequests: ['list', 'create', 'delete'],
       appBindings: ['get'],
-      secrets: ['get'],
+      secrets: ['get', 'create', 'patch'],
       services: ['get'],
     },
   },

@@ -41,6 +41,11 @@ export const BindingInfo = v.object({
   contested: v.optional(v.boolean(), false),
   /** while deleting: the record was still being created, so its creator may yet make the user */
   overtaken: v.optional(v.boolean(), false),
+  /**
+   * where KubeDB makes users by OpsRequests: number of the request that is to make this one, noted before that request
+   * is made; 0 as long as there is none
+   */
+  request: v.optional(v.number(), 0),
   description: v.optional(v.string(), ''),
 })
 export type BindingInfo = v.InferOutput<typeof BindingInfo>

@@ -3,6 +3,7 @@ import { BrokerError } from '../errors.ts'
 import { equal, type JsonObject } from '../json.ts'
 import { errorFields, log } from '../log.ts'
 import type { LastOperation, Outcome, Role } from '../nouns.ts'
+import { accountOf, ownAccount } from './accounts.ts'
 import { ApiError, translate } from './api-error.ts'
 import {
   type BindingInfo,
@@ -15,13 +16,14 @@ import {
   writeBindingRecord,
 } from './binding-record.ts'
 import { age, type Broker, newOperationId, Overtaken, timestamp, writeFailed } from './broker.ts'
-import { type Account, type Reach, Unreachable, type Users } from './databases/database.ts'
+import { type Accounts, type Reach, Unreachable, type Users } from './databases/database.ts'
 import { kindOf } from './databases/kinds.ts'
 import { bindable, binding, bindingState, instanceState, unbinding } from './decide.ts'
+import { advanceUsers, isDeclared, type Scope } from './declared-users.ts'
 import { openUsers } from './engine.ts'
 import { readRecord } from './instance.ts'
 import { type InstanceRecord, userFacing } from './instance-record.ts'
-import { derivePassword, newNonce, userName } from './passwords.ts'
+import { newNonce, userName } from './passwords.ts'
 import {
   type Inside,
   readApplicationReach,
@@ -103,6 +105,13 @@ export async function bind(
       throw new BrokerError('Unprocessable', 'the service instance failed to be provisioned; deprovision it')
     case 'proceed':
   }
+  const { accounts } = kindOf(instance.database.kind)
+  if (accounts.by === 'declaration' && !asynchronous) {
+    // Whoever cannot wait is told so before anything is written; what is there already has its own answer.
+    const existing = await findBinding(broker, instance.info.instanceId, request.bindingId)
+    if (!existing) throw usersTakeAWhile()
+    return bindAgain(broker, instance, existing, request, asynchronous, undefined)
+  }
   fitsRecord('app_guid', request.appGuid, 'id')
   const nonce = newNonce()
   const now = timestamp()
@@ -127,6 +136,7 @@ export async function bind(
     operation: newOperationId(),
     contested: false,
     overtaken: false,
+    request: 0,
     description: '',
   }
   const [made, around] = await Promise.allSettled([
@@ -163,6 +173,13 @@ export async function bind(
   }
 }
 
+function usersTakeAWhile(): BrokerError {
+  return new BrokerError(
+    'AsyncRequired',
+    'KubeDB makes and removes the users of this database, which takes a while: send accepts_incomplete=true',
+  )
+}
+
 async function bindAgain(
   broker: Broker,
   instance: InstanceRecord,
@@ -188,8 +205,8 @@ async function bindAgain(
     case 'busy': {
       // A removal that waited for the database may be finished by now, without anybody polling for it.
       const now = around ?? (await readSurroundings(broker, instance))
-      const left = await remove(broker, instance, existing, now)
-      if (left === undefined) throw new Overtaken()
+      const { state } = await remove(broker, instance, existing, now, 'all')
+      if (state === 'removed') throw new Overtaken()
       throw new BrokerError(
         'ConcurrencyError',
         'the service binding is being removed; wait for it, then bind again',
@@ -211,7 +228,7 @@ async function bindAgain(
         'found',
       )
     case 'identical':
-      return { state: 'done', created: false, value: await healed(broker, instance, existing, around) }
+      return healed(broker, instance, existing, around, asynchronous)
   }
 }
 
@@ -246,14 +263,6 @@ async function write(broker: Broker, record: BindingRecord, info: BindingInfo): 
   }
 }
 
-/** @returns user and password of a binding */
-async function accountOf(broker: Broker, info: BindingInfo): Promise<Account> {
-  const { scheme, nonce, instanceId, bindingId, user, role, expiresAt } = info
-  const key = await broker.keys.get(info.keyId)
-  const password = derivePassword(key, { scheme, nonce, instanceId, bindingId, user })
-  return { name: user, password, role, expiresAt }
-}
-
 /** From `creating` to `ready`: the user in the engine, then the record. */
 async function complete(
   broker: Broker,
@@ -281,8 +290,18 @@ async function complete(
     )
   }
   if (around.state !== 'reachable') return later(around.why)
-  const account = await accountOf(broker, record.info)
   const kind = kindOf(instance.database.kind)
+  const created = origin === 'made just now' || record.info.state === 'creating'
+  switch (kind.accounts.by) {
+    case 'declaration':
+      return declared(broker, instance, kind.accounts, record, around, asynchronous)
+    case 'sharing': {
+      const { info } = await ready(broker, record, async () => undefined)
+      return { state: 'done', created, value: await show(broker, instance, { ...record, info }) }
+    }
+    case 'connection':
+  }
+  const account = await ownAccount(broker, record.info)
   let users: Users
   try {
     users = await openUsers(broker, instance.database.kind, around.admin)
@@ -295,7 +314,7 @@ async function complete(
     const mine = origin === 'found' ? await claimed(broker, record) : record
     await users.create(account)
     const [written] = await Promise.all([
-      ready(broker, mine, users),
+      ready(broker, mine, () => users.drop(mine.info.user)),
       // Other bindings' remains are no reason to fail this one; the next bind tries again.
       sweep(broker, instance.info.instanceId, users, before).catch((error: unknown) =>
         log('warn', 'users of removed bindings could not be dropped', { error: errorFields(error) }),
@@ -304,13 +323,39 @@ async function complete(
     const credentials = kind.credentials(around.application, account)
     return {
       state: 'done',
-      created: origin === 'made just now' || record.info.state === 'creating',
+      created,
       value: { info: written.info, credentials, reach: around.application },
     }
   } catch (error) {
     throw engineFailed(error)
   } finally {
     await users.close()
+  }
+}
+
+/** The same where KubeDB makes the user: asked for, or done by now. */
+async function declared(
+  broker: Broker,
+  instance: InstanceRecord,
+  accounts: Extract<Accounts, { by: 'declaration' }>,
+  record: BindingRecord,
+  around: Extract<Surroundings, { state: 'reachable' }>,
+  asynchronous: boolean,
+): Promise<Outcome<Bound>> {
+  const outcome = (await advanceUsers(broker, instance, accounts, 'all'))(record.info.user)
+  switch (outcome.state) {
+    case 'made': {
+      const account = await ownAccount(broker, record.info)
+      const info: BindingInfo = { ...record.info, state: 'ready' }
+      const credentials = kindOf(instance.database.kind).credentials(around.application, account)
+      return { state: 'done', created: true, value: { info, credentials, reach: around.application } }
+    }
+    case 'failed':
+    case 'removed':
+      throw new Overtaken()
+    case 'waiting':
+      if (!asynchronous) throw usersTakeAWhile()
+      return { state: 'under way', operation: tokenOf('bind', record), why: outcome.why }
   }
 }
 
@@ -331,7 +376,11 @@ function engineFailed(error: unknown): Error {
  * Writes `ready`. Where an unbind was first, the user just made goes again, and with it the record, unless somebody
  * else may still be about to make the user.
  */
-async function ready(broker: Broker, record: BindingRecord, users: Users): Promise<BindingRecord> {
+async function ready(
+  broker: Broker,
+  record: BindingRecord,
+  drop: () => Promise<void>,
+): Promise<BindingRecord> {
   let current = record
   for (let attempt = 1; ; attempt++) {
     try {
@@ -350,7 +399,7 @@ async function ready(broker: Broker, record: BindingRecord, users: Users): Promi
         continue
       }
       if (!mine || now.info.state === 'deleting') {
-        await users.drop(record.info.user)
+        await drop()
         if (mine && !now.info.contested) await removeBindingRecord(broker.cluster, broker.namespace, now)
         throw new BrokerError('ConcurrencyError', 'the service binding was removed while it was being made')
       }
@@ -368,17 +417,33 @@ async function healed(
   instance: InstanceRecord,
   record: BindingRecord,
   surroundings: Surroundings | undefined,
-): Promise<Bound> {
+  asynchronous: boolean,
+): Promise<Outcome<Bound>> {
   const around = surroundings ?? (await readSurroundings(broker, instance))
-  // What has expired is not made to work again.
-  if (around.state !== 'reachable' || isExpired(record.info)) return show(broker, instance, record)
-  const account = await accountOf(broker, record.info)
   const kind = kindOf(instance.database.kind)
-  const bound = (info: BindingInfo): Bound => ({
-    info,
-    credentials: kind.credentials(around.application, account),
-    reach: around.application,
+  // What has expired is not made to work again.
+  if (around.state !== 'reachable' || isExpired(record.info) || kind.accounts.by === 'sharing') {
+    return { state: 'done', created: false, value: await show(broker, instance, record) }
+  }
+  const account = await ownAccount(broker, record.info)
+  const bound = (info: BindingInfo): Outcome<Bound> => ({
+    state: 'done',
+    created: false,
+    value: { info, credentials: kind.credentials(around.application, account), reach: around.application },
   })
+  if (kind.accounts.by === 'declaration') {
+    if (await isDeclared(broker, instance, kind.accounts, record.info.user)) return bound(record.info)
+    if (!asynchronous) throw usersTakeAWhile()
+    const creating = await write(broker, record, {
+      ...record.info,
+      state: 'creating',
+      since: timestamp(),
+      // From which the polls count how long it may take.
+      created: timestamp(),
+      operation: newOperationId(),
+    })
+    return declared(broker, instance, kind.accounts, creating, around, asynchronous)
+  }
   let users: Users
   try {
     users = await openUsers(broker, instance.database.kind, around.admin)
@@ -391,7 +456,7 @@ async function healed(
     // Through `creating`, so that an unbind that comes now waits for this request.
     const creating = await write(broker, record, { ...record.info, state: 'creating', since: timestamp() })
     await users.create(account)
-    return bound((await ready(broker, creating, users)).info)
+    return bound((await ready(broker, creating, () => users.drop(account.name))).info)
   } catch (error) {
     throw engineFailed(error)
   } finally {
@@ -406,7 +471,7 @@ async function healed(
  */
 export async function show(broker: Broker, instance: InstanceRecord, record: BindingRecord): Promise<Bound> {
   const [account, reach] = await Promise.all([
-    accountOf(broker, record.info),
+    accountOf(broker, instance, record.info),
     readApplicationReach(broker, instance),
   ])
   return { info: record.info, credentials: kindOf(instance.database.kind).credentials(reach, account), reach }
@@ -427,7 +492,16 @@ export async function unbind(
 ): Promise<Outcome<null>> {
   const decision = unbinding[bindingState(found)]
   if (decision === 'gone') throw new BrokerError('Gone', 'there is no such service binding')
-  const overtaken = beingMade(broker, found.info)
+  const { accounts } = kindOf(instance.database.kind)
+  if (accounts.by === 'sharing') {
+    // The account is everybody's: nothing is taken away but the record.
+    await removeBindingRecord(broker.cluster, broker.namespace, found).catch((error: unknown) => {
+      throw writeFailed(error, 'removing the binding record')
+    })
+    return { state: 'done', created: false, value: null }
+  }
+  // Where KubeDB makes users, the number in the record tells whether one may still be made.
+  const overtaken = accounts.by === 'connection' && beingMade(broker, found.info)
   if (overtaken && !asynchronous) {
     throw new BrokerError(
       'ConcurrencyError',
@@ -440,6 +514,10 @@ export async function unbind(
     since: timestamp(),
     operation: newOperationId(),
     overtaken,
+  }
+  if (accounts.by === 'declaration' && !asynchronous) {
+    const { state } = await readInside(broker, instance)
+    if (state !== 'gone' && state !== 'suspended') throw usersTakeAWhile()
   }
   const [intent, around] = await Promise.allSettled([
     decision === 'under way' ? Promise.resolve(found) : write(broker, found, doomed),
@@ -458,32 +536,44 @@ export async function unbind(
       `the database cannot be reached just now (${around.value.why}): send accepts_incomplete=true`,
     )
   }
-  const progress = await remove(broker, instance, record, around.value)
-  if (progress === undefined) {
+  let removal = await remove(broker, instance, record, around.value, 'removals')
+  if (removal.state === 'failed' && decision === 'under way') {
+    // Sent again, it is tried again.
+    const again = await write(broker, record, doomed)
+    removal = await remove(broker, instance, again, around.value, 'removals')
+  }
+  if (removal.state === 'removed') {
     if (decision === 'clean up') throw new BrokerError('Gone', 'the service binding was never made')
     return { state: 'done', created: false, value: null }
   }
   if (asynchronous) return { state: 'under way', operation: tokenOf('unbind', record) }
   throw new BrokerError(
     'Unavailable',
-    `the user could not be removed yet (${progress}); send the request again`,
+    `the user could not be removed yet (${removal.why}); send the request again`,
   )
 }
 
-/**
- * Removes the user, then the record: never the other way round.
- *
- * @returns what is still in the way, or undefined when both are gone
- */
+/** How far a removal is; `failed` until it is asked for again. */
+type Removal = { state: 'removed' } | { state: 'waiting'; why: string } | { state: 'failed'; why: string }
+
+/** Removes the user, then the record: never the other way round. */
 async function remove(
   broker: Broker,
   instance: InstanceRecord,
   record: BindingRecord,
   around: Surroundings | Inside,
-): Promise<string | undefined> {
+  scope: Scope,
+): Promise<Removal> {
+  const { accounts } = kindOf(instance.database.kind)
   try {
-    if (around.state === 'unreachable' || around.state === 'suspended') return around.why
-    if (around.state === 'reachable') {
+    if (around.state === 'suspended') return { state: 'waiting', why: around.why }
+    if (around.state !== 'gone' && accounts.by === 'declaration') {
+      const outcome = (await advanceUsers(broker, instance, accounts, scope))(record.info.user)
+      if (outcome.state === 'made') throw new Overtaken()
+      return outcome
+    }
+    if (around.state === 'unreachable') return { state: 'waiting', why: around.why }
+    if (around.state === 'reachable' && accounts.by === 'connection') {
       const users = await openUsers(broker, instance.database.kind, around.admin)
       try {
         await users.drop(record.info.user)
@@ -493,12 +583,12 @@ async function remove(
     }
     // Whoever was making the binding may still be about to make the user: the record stays as long as that can be.
     if (record.info.overtaken && age(record.info.since) < broker.abandonedAfter) {
-      return 'the request that was making the binding may still be under way'
+      return { state: 'waiting', why: 'the request that was making the binding may still be under way' }
     }
     await removeBindingRecord(broker.cluster, broker.namespace, record)
-    return undefined
+    return { state: 'removed' }
   } catch (error) {
-    if (error instanceof Unreachable) return error.message
+    if (error instanceof Unreachable) return { state: 'waiting', why: error.message }
     throw error instanceof ApiError ? writeFailed(error, 'removing the binding record') : error
   }
 }
@@ -553,13 +643,13 @@ export async function pollBinding(
       return pollCreation(broker, instance, record)
     case 'deleting': {
       const around = await readInside(broker, instance)
-      const left = await remove(broker, instance, record, around)
+      const removal = await remove(broker, instance, record, around, 'all')
       if (hint?.type === 'bind') {
         return { state: 'failed', description: 'the service binding was removed while it was being made' }
       }
-      return left === undefined || around.state === 'suspended'
-        ? { state: 'gone' }
-        : { state: 'in progress', description: userFacing(`the user is being removed: ${left}`) }
+      if (removal.state === 'removed' || around.state === 'suspended') return { state: 'gone' }
+      const description = userFacing(`the user is being removed: ${removal.why}`)
+      return { state: removal.state === 'failed' ? 'failed' : 'in progress', description }
     }
   }
 }
@@ -575,7 +665,7 @@ async function pollCreation(
     try {
       const outcome = await complete(broker, instance, record, around, true, 'found')
       if (outcome.state === 'done') return { state: 'succeeded', description: 'the service binding is ready' }
-      why = 'the database does not take connections'
+      why = outcome.why ?? 'the database does not take connections'
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error
       if (error.problem === 'ConcurrencyError') throw new Overtaken({ cause: error })

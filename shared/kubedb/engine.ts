@@ -17,7 +17,9 @@ export async function openUsers(
   const { signal, deadline } = broker.cluster
   const traced = <T>(work: string, act: () => Promise<T>) =>
     span(`${kind} ${work}`, { 'server.address': admin.host, 'server.port': admin.port }, act)
-  const users = await traced('connect', () => kindOf(kind).accounts.connect({ ...admin, signal, deadline }))
+  const { accounts } = kindOf(kind)
+  if (accounts.by !== 'connection') throw new Error(`users of ${kind} are not made over a connection`)
+  const users = await traced('connect', () => accounts.connect({ ...admin, signal, deadline }))
   return {
     list: () => traced('list users', () => users.list()),
     works: (account) => traced('check user', () => users.works(account)),

@@ -2,7 +2,7 @@
 import { BrokerError } from '../errors.ts'
 import { ApiError, translate } from './api-error.ts'
 import type { Broker } from './broker.ts'
-import type { Admin, Reach } from './databases/database.ts'
+import type { Admin, Database, Reach } from './databases/database.ts'
 import { kindOf } from './databases/kinds.ts'
 import { databases, type InstanceRecord, records } from './instance-record.ts'
 import { hash26, instanceLabel } from './names.ts'
@@ -85,8 +85,8 @@ async function readAround(
   const secretName = binding.spec.secret?.name ?? `${name}-auth`
   const secret =
     secretName === `${name}-auth` ? guessed : await broker.cluster.get(Secret, secrets, secretName)
-  const { username, password } = secret?.data ?? {}
-  if (username === undefined || password === undefined) {
+  const administrator = administratorOf(kindOf(kind), secret)
+  if (!administrator) {
     return { inside: { state: 'unreachable', why: 'KubeDB has not made the password of the database yet' } }
   }
   const reach = inside(record, binding)
@@ -94,10 +94,58 @@ async function readAround(
     ...reach,
     // What runs now, not what was asked for: an update may be under way.
     members: kindOf(kind).members({ name, namespace, spec: database.spec }),
-    username: decode(username),
-    password: decode(password),
+    username: administrator.name,
+    password: administrator.password,
   }
   return { inside: { state: 'reachable', admin }, binding }
+}
+
+function administratorOf(
+  { accounts }: Database,
+  secret: Secret | undefined,
+): { name: string; password: string } | undefined {
+  if (!secret) return undefined
+  if (accounts.by === 'sharing') {
+    return accounts.read(
+      Object.fromEntries(Object.entries(secret.data).map(([key, value]) => [key, decode(value)])),
+    )
+  }
+  const { username, password } = secret.data
+  return username === undefined || password === undefined
+    ? undefined
+    : { name: decode(username), password: decode(password) }
+}
+
+/**
+ * The account that all bindings of a database share.
+ *
+ * @throws {BrokerError} Unavailable as long as it is not known
+ */
+export async function readSharedAccount(
+  broker: Broker,
+  record: InstanceRecord,
+): Promise<{ name: string; password: string }> {
+  const { kind, namespace, name } = record.database
+  const secrets = { api: '/api/v1', namespace, plural: 'secrets' }
+  try {
+    const [binding, guessed] = await Promise.all([
+      broker.cluster.get(AppBinding, records(namespace), name),
+      broker.cluster.get(Secret, secrets, `${name}-auth`),
+    ])
+    const secretName = binding?.spec.secret?.name ?? `${name}-auth`
+    const secret =
+      secretName === `${name}-auth` ? guessed : await broker.cluster.get(Secret, secrets, secretName)
+    const account = administratorOf(kindOf(kind), secret)
+    if (!account) {
+      throw new BrokerError(
+        'Unavailable',
+        'the password of the database is not known just now; try again later',
+      )
+    }
+    return account
+  } catch (error) {
+    throw error instanceof ApiError ? translate(error, 'reading the password of the database') : error
+  }
 }
 
 /**

@@ -17,7 +17,8 @@ import { Resource } from './object.ts'
 import { patience, unreachable } from './readiness.ts'
 import { draftOpsRequest, draftPatch } from './step-draft.ts'
 
-const opsRequests = (namespace: string, kind: Database): Collection => ({
+/** @returns where the OpsRequests of a kind are found */
+export const opsRequests = (namespace: string, kind: Database): Collection => ({
   api: '/apis/ops.kubedb.com/v1alpha1',
   namespace,
   plural: kind.opsPlural,

@@ -3,6 +3,8 @@ import { ApiError, translate } from './api-error.ts'
 import { isExpired, listBindingRecords, removeBindingRecord } from './binding-record.ts'
 import { age, type Broker } from './broker.ts'
 import { Unreachable, type Users } from './databases/database.ts'
+import { kindOf } from './databases/kinds.ts'
+import { advanceUsers } from './declared-users.ts'
 import { openUsers } from './engine.ts'
 import type { InstanceRecord } from './instance-record.ts'
 import type { Resource } from './object.ts'
@@ -51,6 +53,19 @@ export async function sweepAfterResume(
     if (doomed.length === 0) return undefined
     const around = await readInside(broker, record)
     if (around.state !== 'reachable') return 'users that were unbound meanwhile are about to be removed'
+    const { accounts } = kindOf(record.database.kind)
+    switch (accounts.by) {
+      case 'sharing':
+        return undefined
+      case 'declaration': {
+        const outcome = await advanceUsers(broker, record, accounts, 'removals')
+        const left = doomed.map(({ info }) => outcome(info.user)).find(({ state }) => state !== 'removed')
+        return left && 'why' in left
+          ? `users that were unbound meanwhile are being removed: ${left.why}`
+          : undefined
+      }
+      case 'connection':
+    }
     const users = await openUsers(broker, record.database.kind, around.admin)
     try {
       for (const one of doomed) {

@@ -60,15 +60,40 @@ export interface Database extends Traits {
 /** How the accounts of bindings come to be. */
 export type Accounts =
   /** a user for each binding, made over an administrator's connection to the engine */
-  {
-    by: 'connection'
-    /**
-     * Opens the connection. Loads the driver; only bind, unbind and last-binding-operation call it.
-     *
-     * @throws {Unreachable} when the engine does not take connections just now
-     */
-    connect(admin: Admin): Promise<Users>
-  }
+  | {
+      by: 'connection'
+      /**
+       * Opens the connection. Loads the driver; only bind, unbind and last-binding-operation call it.
+       *
+       * @throws {Unreachable} when the engine does not take connections just now
+       */
+      connect(admin: Admin): Promise<Users>
+    }
+  /** a user for each binding, made and removed by KubeDB, which is told so by an OpsRequest: asynchronous by nature */
+  | {
+      by: 'declaration'
+      /** @returns the users of this broker that KubeDB's spec of a database has */
+      declared(spec: JsonObject): string[]
+      /**
+       * @param spec of the database as it is
+       * @returns type and body of the OpsRequest; it takes the passwords from the Secret, each from its user's key
+       */
+      request(
+        spec: JsonObject,
+        change: { secret: string; make: readonly { name: string; role: Role }[]; remove: readonly string[] },
+      ): { type: string; body: JsonObject }
+      /** @returns the users that an OpsRequest's spec makes and removes; none where it is about something else */
+      carried(spec: JsonObject): { make: string[]; remove: string[] }
+    }
+  /** one account for all bindings, the administrator's: the engine has no others that could come and go */
+  | {
+      by: 'sharing'
+      /**
+       * @param secret the database's, as text
+       * @returns the account, undefined where the Secret does not have it
+       */
+      read(secret: { readonly [key: string]: string }): { name: string; password: string } | undefined
+    }
 
 /** The parameters in force, the version among them, and the issuer that `tls` names. */
 export interface Wanted extends Omit<Parameters, 'tls'> {

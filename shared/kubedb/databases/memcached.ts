@@ -106,9 +106,11 @@ export const memcached: Database = {
   },
 
   accounts: {
-    by: 'connection',
-    async connect() {
-      throw new Error('bindings of Memcached are not offered yet')
+    by: 'sharing',
+    /** The first of the users that the server is started with. */
+    read({ authData = '' }) {
+      const [, name, password] = /^([^:\n]+):([^\r\n]+)/.exec(authData) ?? []
+      return name === undefined || password === undefined ? undefined : { name, password }
     },
   },
 }

@@ -19,6 +19,7 @@ import {
   version,
 } from './dimensions.ts'
 import { begin, finish, hold, lines, olderThan, sizable, withFile, withTls } from './draft.ts'
+import { redisUsers } from './redis-users.ts'
 import { at, put } from './spec.ts'
 
 const container = 'redis'
@@ -249,10 +250,5 @@ export const redis: Database = {
     }
   },
 
-  accounts: {
-    by: 'connection',
-    async connect() {
-      throw new Error('bindings of Redis are not offered yet')
-    },
-  },
+  accounts: redisUsers,
 }
