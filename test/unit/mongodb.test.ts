@@ -408,6 +408,13 @@ for (const [what, name, wanted, more, uri] of [
     { external: true, host: '2001:db8::1', hosts: ['2001:db8::1'] },
     '[2001:db8::1]:27017/app?authSource=admin&directConnection=true',
   ],
+  [
+    'an encrypting server from outside',
+    'small',
+    { issuer },
+    { external: true, host: 'db.example', hosts: ['db.example'] },
+    'db.example:27017/app?authSource=admin&tls=true&tlsAllowInvalidHostnames=true',
+  ],
 ] as const) {
   test(`a URI reaches ${what}`, (t) => {
     const reach = reachOf(asked(name, wanted).spec, {

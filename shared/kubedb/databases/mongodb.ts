@@ -247,6 +247,8 @@ function options({ spec, external }: Reach): string {
     authSource: userDatabase,
     ...(typeof replicaSet !== 'string' ? {} : external ? { directConnection: 'true' } : { replicaSet }),
     ...(isObject(spec.tls) ? { tls: 'true' } : {}),
+    // The certificate is made out to names inside the cluster.
+    ...(isObject(spec.tls) && external ? { tlsAllowInvalidHostnames: 'true' } : {}),
   }).toString()
 }
 
