@@ -405,17 +405,21 @@ test.serial('a mongos says so, and knows of users what it learnt up to 30 s ago'
 })
 
 test.serial('a write that a client sends again is carried out once', async (t) => {
-  const server = await servers.start('replicaSet', { config: 'setParameter: {enableTestCommands: true}' })
+  const server = await servers.start('replicaSet')
   const client = await server.client()
-  const orders = client.db('shop').collection('orders')
-  await orders.insertOne({ n: 0 })
-  await client.db('admin').command({
-    configureFailPoint: 'failCommand',
-    mode: { times: 1 },
-    data: { failCommands: ['insert'], closeConnection: true },
-  })
-  await orders.insertOne({ n: 1 })
-  t.is(await orders.countDocuments({ n: 1 }), 1)
+  const shop = client.db('shop')
+  const session = client.startSession()
+  const send = (txnNumber: number) =>
+    shop.command(
+      { insert: 'orders', documents: [{ n: txnNumber }], txnNumber: Long.fromNumber(txnNumber) },
+      { session },
+    )
+  t.is((await send(1)).n, 1)
+  t.is((await send(1)).n, 1)
+  t.is(await shop.collection('orders').countDocuments({ n: 1 }), 1)
+  t.is((await send(2)).n, 1)
+  t.is(await outcome(send(1)), 225)
+  await session.endSession()
 })
 
 test.serial('settings that the real server refuses are told in its words', async (t) => {
