@@ -2,11 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import { withDefaultResources } from '../../sandbox/operator/defaults.ts'
 import { parseDuration } from '../../sandbox/operator/duration.ts'
+import { aclLine, changedRules } from '../../sandbox/operator/kinds/redis-acl.ts'
 import { replaced, selectOps } from '../../sandbox/operator/ops-selection.ts'
 import { type Phase, phaseFromConditions } from '../../sandbox/operator/phase.ts'
 import { parseQuantity } from '../../sandbox/operator/quantity.ts'
 import type { Condition, OpsRequest } from '../../sandbox/operator/resources.ts'
-import { mergeSettings } from '../../sandbox/operator/settings-text.ts'
+import {
+  mergeDirectives,
+  mergeSections,
+  mergeSettings,
+  mergeYaml,
+} from '../../sandbox/operator/settings-text.ts'
 import { isUpgradable, parseVersion, satisfies } from '../../sandbox/operator/versions.ts'
 import { workQueue } from '../../sandbox/operator/work-queue.ts'
 
@@ -106,6 +112,39 @@ test('settings are merged by name; comments go, what is no setting stays for the
   const base = '# ours\nmax_connections = 100\nwork_mem=1MB\n'
   t.is(mergeSettings(base, 'Max_Connections=200\nnonsense'), 'Max_Connections=200\nwork_mem=1MB\nnonsense\n')
   t.is(mergeSettings('', ''), '')
+})
+
+test('directives that may come several times are replaced all at once', (t) => {
+  const base = '# ours\nsave 900 1\nsave 300 10\nmaxmemory 1mb\n'
+  t.is(mergeDirectives(base, 'SAVE 60 1'), 'maxmemory 1mb\nSAVE 60 1\n')
+  t.is(mergeDirectives('--conn-limit=100\n-m 64', '--conn-limit=200'), '-m 64\n--conn-limit=200\n')
+})
+
+test('settings in sections are merged within their section, whatever joins their words', (t) => {
+  const base = '[client]\nport = 1\n[mysqld]\nmax_connections = 100\nskip-log-bin\n'
+  t.is(
+    mergeSections(base, '[mysqld]\nmax-connections=200\nport = 2'),
+    '[client]\nport = 1\n[mysqld]\nmax-connections=200\nskip-log-bin\nport = 2\n',
+  )
+})
+
+test('YAML is merged by key; what is no YAML is refused', (t) => {
+  t.is(
+    mergeYaml('net: {port: 1, tls: {mode: a}}', 'net: {tls: {mode: b}}'),
+    'net:\n  port: 1\n  tls:\n    mode: b\n',
+  )
+  t.is(mergeYaml('', ''), '')
+  t.throws(() => mergeYaml('', 'a: [1'))
+})
+
+/** How a rule names a key of its Secret. */
+const keyed = (key: string) => `\${${key}}`
+
+test('a rule of Redis becomes a line of an ACL file, with the password of its key', (t) => {
+  t.is(aclLine(`ann ${keyed('k-1')} ~* &* +@all`, { 'k-1': 'secret' }), 'user ann on >secret ~* &* +@all')
+  t.throws(() => aclLine(`ann ${keyed('gone')} ~*`, {}), { message: /user ann wants the key "gone"/ })
+  t.throws(() => aclLine(`ann ${keyed('k')} ~*`, { k: 'two words' }), { message: /white space/ })
+  t.deepEqual(changedRules(['ann a', 'bob b'], ['bob c', 'cleo d'], ['ann']), ['bob c', 'cleo d'])
 })
 
 test('requests and limits fill each other before the defaults do', (t) => {
