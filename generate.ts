@@ -11,10 +11,11 @@ import { knativeFiles } from './generate/knative.ts'
 import type { Files } from './generate/manifest.ts'
 import { rbacFiles } from './generate/rbac.ts'
 import { routesPage } from './generate/routes-page.ts'
+import { servicePage } from './generate/service-page.ts'
 import { variables } from './shared/config.ts'
 import { routerVariables } from './shared/gateway/config.ts'
-import { kinds } from './shared/kubedb/databases/kinds.ts'
-import { renderCatalog } from './shared/osb/catalog-yaml.ts'
+import { kindOf, kinds } from './shared/kubedb/databases/kinds.ts'
+import { readCatalogYaml, renderCatalog } from './shared/osb/catalog-yaml.ts'
 
 /** @returns every derived file of the checkout as it should be */
 export async function derivedFiles(root: string): Promise<Files> {
@@ -25,7 +26,17 @@ export async function derivedFiles(root: string): Promise<Files> {
     'knative/base/catalog.json': renderCatalog(catalog, kinds),
     'docs/routes.md': routesPage(),
     'docs/configuration.md': configurationPage(variables(), routerVariables()),
+    ...servicePages(catalog),
   }
+}
+
+/** @returns a page for each service of the catalog */
+function servicePages(catalog: string): Files {
+  const pages = readCatalogYaml(catalog, kinds).services.map((service): [string, string] => [
+    `docs/services/${service.name}.md`,
+    servicePage(service, kindOf(service.kind)),
+  ])
+  return Object.fromEntries(pages)
 }
 
 /** @returns the paths of those files that are not as they should be, or not there */

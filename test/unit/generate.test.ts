@@ -17,6 +17,8 @@ import {
   versionRoles,
 } from '../../generate/roles.ts'
 import { derivedFiles, staleFiles } from '../../generate.ts'
+import { kinds as allKinds } from '../../shared/kubedb/databases/kinds.ts'
+import { readCatalogYaml } from '../../shared/osb/catalog-yaml.ts'
 import { routes } from '../../shared/routes.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -127,6 +129,28 @@ test('every ClusterRole is bound to the ServiceAccount of its function, under a 
       subjects: [{ kind: 'ServiceAccount', name, namespace: 'b' }],
     })
   }
+})
+
+test('every service has a page that tells its plans, bounds, changes and credentials', async (t) => {
+  const files = await derivedFiles(root)
+  const catalog = readCatalogYaml(readFileSync(join(root, 'knative/base/catalog.yaml'), 'utf8'), allKinds)
+  for (const { name, plans } of catalog.services) {
+    const page = files[`docs/services/${name}.md`] ?? ''
+    for (const plan of plans) t.true(page.includes(`| \`${plan.name}\` | ${plan.description} |`), name)
+  }
+  const page = files['docs/services/postgresql.md'] ?? ''
+  for (const line of [
+    '| `cpu` |  |  | `500m` to `2` |',
+    '| `max_connections` | whole number from 20 to 10000 |',
+    '| `storage` | `VolumeExpansion` |',
+    '| `database` | no: it is chosen when the instance is made |',
+    '| `small` | `large-ha` | `VolumeExpansion`, `VerticalScaling`, `HorizontalScaling` |',
+    '"username": "USER"',
+  ]) {
+    t.true(page.includes(line), line)
+  }
+  // Out of memory no instance moves to a disk.
+  t.false(page.includes('| `demo-postgresql` | `small` | `'))
 })
 
 test('a variable with a pipe in its meaning does not break the table', (t) => {
