@@ -1,10 +1,12 @@
 import * as v from 'valibot'
+import { reviewRoles } from '../../generate/reviews.ts'
 import { brokerRoles, databaseRoles, nameOf, versionRoles } from '../../generate/roles.ts'
 import { routes } from '../../shared/routes.ts'
 import { broken, type Check, type Finding } from '../examination.ts'
 import { find, granted, inTurns } from '../kube.ts'
 
 const Review = v.object({ status: v.object({ allowed: v.boolean() }) })
+const Configuration = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) })
 const Anything = v.object({ metadata: v.object({ name: v.string() }) })
 
 interface Question {
@@ -26,23 +28,14 @@ export const permissions: Check = {
       ...databases.flatMap((namespace) => databaseRoles({ broker, databases: namespace }, kinds)),
       ...versionRoles({ broker }, kinds),
     ]
-    const questions = roles.flatMap((role): Question[] =>
-      'rules' in role
-        ? role.rules.flatMap(({ apiGroups = [], resources = [], verbs }) =>
-            apiGroups.flatMap((group) =>
-              resources.flatMap((resource) =>
-                verbs.map((verb) => ({
-                  account: role.metadata.name,
-                  verb,
-                  group,
-                  resource,
-                  namespace: role.metadata.namespace ?? '',
-                })),
-              ),
-            ),
-          )
-        : [],
+    const questions = roles.flatMap((role) =>
+      'rules' in role ? asked(role.rules, role.metadata.name, role.metadata.namespace) : [],
     )
+    const found = await find(ask, Configuration, `/api/v1/namespaces/${broker}/configmaps/osb-configuration`)
+    if (['bearer', 'both'].includes(found?.data.AUTHENTICATION ?? '')) {
+      const [{ rules }] = reviewRoles({ broker })
+      questions.push(...routes.map(nameOf).flatMap((account) => asked(rules, account)))
+    }
     const verdicts = await inTurns(questions, async ({ account, ...attributes }) => {
       const { status, body } = await ask('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', {
         apiVersion: 'authorization.k8s.io/v1',
@@ -60,7 +53,7 @@ export const permissions: Check = {
       findings.push(
         broken(
           `ServiceAccount ${account} may not ${wants.join('; ')} ${namespace === '' ? 'in the whole cluster' : `in namespace ${namespace}`}`,
-          `apply knative/base/2*.yaml again${databases.includes(namespace) ? `, 220-database-roles.yaml for namespace ${namespace}` : ''}`,
+          `apply knative/base/2*.yaml again${wants.some((want) => want.includes('reviews')) ? ', and knative/components/bearer' : ''}${databases.includes(namespace) ? `, 220-database-roles.yaml for namespace ${namespace}` : ''}`,
         ),
       )
     }
@@ -76,6 +69,19 @@ export const permissions: Check = {
     }
     return findings
   },
+}
+
+/** @param namespace absent: in the whole cluster */
+function asked(
+  rules: readonly { apiGroups?: string[]; resources?: string[]; verbs: string[] }[],
+  account: string,
+  namespace = '',
+): Question[] {
+  return rules.flatMap(({ apiGroups = [], resources = [], verbs }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((resource) => verbs.map((verb) => ({ account, verb, group, resource, namespace }))),
+    ),
+  )
 }
 
 /** One sentence for an account in a namespace, not one for each verb. */

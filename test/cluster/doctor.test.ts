@@ -159,7 +159,7 @@ function finds(t: ExecutionContext, seen: Look, ...expected: RegExp[]): void {
 test.serial('where everything is in order nothing is found', async (t) => {
   const seen = await look()
   t.deepEqual(shown(seen), [])
-  t.is(seen.lines.length, 10)
+  t.is(seen.lines.length, 11)
   t.true(seen.lines.every((line) => line.startsWith('ok ')))
 })
 
@@ -264,6 +264,35 @@ test.serial('a configuration that no function starts with', async (t) => {
     /^broken ConfigMap osb-configuration: LOG_LEVEL is "loud": must be error, .*docs\/configuration\.md/,
   )
   await admin('DELETE', `${path}/osb-configuration`)
+})
+
+test.serial('functions that let tokens in may have to ask about them', async (t) => {
+  const path = `/api/v1/namespaces/${broker}/configmaps`
+  await admin('POST', path, { metadata: { name: 'osb-configuration' }, data: { AUTHENTICATION: 'both' } })
+  const texts = shown(await look())
+  t.is(texts.length, routes.length, texts.join('\n'))
+  for (const text of texts)
+    t.regex(
+      text,
+      /^broken ServiceAccount osb-[\w-]+ may not create tokenreviews\.authentication\.k8s\.io; create subjectaccessreviews\.authorization\.k8s\.io in the whole cluster → .* knative\/components\/bearer$/,
+    )
+  await admin('DELETE', `${path}/osb-configuration`)
+})
+
+test.serial('a policy that is not in force', async (t) => {
+  const bindings = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings'
+  const { items } = await admin('GET', bindings)
+  const [binding] = v.parse(v.array(v.looseObject({ metadata: v.object({ name: v.string() }) })), items)
+  if (!binding) throw new Error('no policy is bound')
+  await admin('DELETE', `${bindings}/${binding.metadata.name}`)
+  const texts = shown(await look())
+  t.is(texts.length, routes.length, texts.join('\n'))
+  for (const text of texts)
+    t.regex(
+      text,
+      /^doubtful no policy in force bounds what ServiceAccount osb-[\w-]+ writes.*230-admission-policy\.yaml$/,
+    )
+  await applyRoles(administratorOf(plane), { broker, databases }, [...kinds.values()])
 })
 
 test.serial('users and keys that are missing or wrong; no value of them is shown', async (t) => {
