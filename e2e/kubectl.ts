@@ -1,5 +1,6 @@
 /** The cluster in KUBECONFIG, through kubectl: what installs the broker is what its users would type. */
 import { spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import * as v from 'valibot'
 
@@ -11,17 +12,24 @@ const [program = 'kubectl', ...prefix] = (process.env.KUBECTL ?? 'kubectl').spli
  * @throws with what it printed as an error
  */
 export async function kubectl(args: readonly string[], input?: string): Promise<string> {
-  const child = spawn(program, [...prefix, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn(program, [...prefix, ...args], {
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  })
   const ended = new Promise<number>((resolve, reject) => {
     child.once('error', (error) =>
       reject(new Error(`${program} cannot be run (${error.message}); KUBECTL names another`)),
     )
     child.once('close', (code) => resolve(code ?? 1))
   })
-  child.stdin.end(input ?? '')
-  const [code, out, error] = await Promise.all([ended, text(child.stdout), text(child.stderr)])
+  // One that ends before it has read everything says why in its exit code.
+  child.stdin?.on('error', () => undefined).end(input)
+  const [code, out, error] = await Promise.all([ended, textOf(child.stdout), textOf(child.stderr)])
   if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${error.trim() || out.trim()}`)
   return out
+}
+
+function textOf(stream: Readable | null): Promise<string> {
+  return stream ? text(stream) : Promise.resolve('')
 }
 
 /** Creates an object, or brings it up to date. */
