@@ -105,7 +105,7 @@ export function pluginRole(role: Role): JsonObject {
     )
   const resolve = (kind: string, known: typeof cluster, names: readonly string[]) =>
     names.flatMap((name) => {
-      const actions = known[name]
+      const actions = Object.hasOwn(known, name) ? known[name] : undefined
       if (actions === undefined) throw unknown(kind, name, known)
       return actions
     })
