@@ -235,7 +235,7 @@ test('the function sees a client that goes away', async (t) => {
 
 test('a client that goes away during the cold start asks nothing of the function', async (t) => {
   const { gateway, lines } = await gatewayFor(t, {
-    catalog: `console.log('starting'); await new Promise((r) => setTimeout(r, 400))\n${serving(`console.log('asked', q.url); s.end()`)}`,
+    catalog: `console.log('starting'); await new Promise((r) => setTimeout(r, 2000))\n${serving(`console.log('asked', q.url); s.end()`)}`,
   })
   const caller = new AbortController()
   const answer = send(gateway, 'GET', '/v2/catalog?first', { signal: caller.signal })
