@@ -6,7 +6,7 @@ import { createServer } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { equal } from '../../shared/json.ts'
-import { type AdmissionRequest, AdmissionReview, Refusal, statusOf } from './admission.ts'
+import { type AdmissionRequest, AdmissionReview, NotFound, Refusal, statusOf } from './admission.ts'
 import { withoutCondition } from './conditions.ts'
 import { type Kind, resourcesOf, versionKind } from './kind.ts'
 import { type Kube, KubeError, type Resource } from './kube.ts'
@@ -124,8 +124,7 @@ async function admit(kube: Kube, webhook: Webhook, request: AdmissionRequest): P
 async function findVersion(kube: Kube, kind: Kind, name: string): Promise<Version> {
   const version = await kube.get(Version, resourcesOf(kind).versions, { name })
   if (version) return version
-  const catalog = versionKind(kind)
-  throw new Refusal(`failed to get ${catalog}: ${name}: ${catalog}.catalog.kubedb.com "${name}" not found`)
+  throw new NotFound(`${versionKind(kind)}.catalog.kubedb.com`, name)
 }
 
 async function setDefaults(kube: Kube, kind: Kind, request: AdmissionRequest): Promise<object[] | undefined> {

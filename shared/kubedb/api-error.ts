@@ -1,5 +1,7 @@
 import { BrokerError } from '../errors.ts'
 
+const webhook = /^admission webhook "([^"]+)" denied the request(?: without explanation|: ([\s\S]*))$/
+
 /** What the API server answered other than success, or that it did not answer. */
 export class ApiError extends Error {
   /** HTTP status; 0 when there was no answer */
@@ -36,9 +38,12 @@ export class ApiError extends Error {
     )
   }
 
-  /** There is no object of that name. An absent CRD answers 404 too, but without this reason. */
+  /**
+   * There is no object of that name. An absent CRD answers 404 too, but without this reason, and a webhook that looked
+   * for something in vain, but in its own words.
+   */
   get absent(): boolean {
-    return this.status === 404 && this.reason === 'NotFound'
+    return this.status === 404 && this.reason === 'NotFound' && !webhook.test(this.message)
   }
 
   /** An object of that name is there already (POST), or the object has changed since it was read. */
@@ -46,8 +51,6 @@ export class ApiError extends Error {
     return this.status === 409
   }
 }
-
-const webhook = /^admission webhook "([^"]+)" denied the request(?: without explanation|: ([\s\S]*))$/
 
 /**
  * @returns the sentence why the cluster refuses an object because of what is in it, or undefined when the refusal
@@ -70,6 +73,10 @@ export function refusal(error: ApiError): string | undefined {
     if (error.causes.length > 0)
       return error.causes.map((cause) => `${cause.field}: ${cause.message}`).join('; ')
     return undefined
+  }
+  if (error.status === 404) {
+    // What a webhook does not find, such as the *Version object, comes through as the 404 that it met itself.
+    return webhook.exec(error.message)?.[2]?.trim()
   }
   if (error.status === 400) {
     const strict = /strict decoding error: ([\s\S]*)$/.exec(error.message)

@@ -37,12 +37,6 @@ const container = (more: object) => ({
 
 const refusedDatabases: [title: string, spec: object, kind: 'mutators' | 'validators', words: string][] = [
   [
-    'an unknown version',
-    { version: '99.0' },
-    'mutators',
-    'failed to get PostgresVersion: 99.0: PostgresVersion.catalog.kubedb.com "99.0" not found',
-  ],
-  [
     'halted with DoNotTerminate',
     { halted: true, deletionPolicy: 'DoNotTerminate' },
     'mutators',
@@ -123,6 +117,14 @@ for (const [title, spec, kind, words] of refusedDatabases)
     const manifest = postgresManifest(namespace, 'refused', spec)
     t.deepEqual(await refusalOf(setting.kube.create(resources.postgreses, manifest)), denied(kind, words))
   })
+
+test('a database of an unknown version is refused by the 404 that the webhook met itself', async (t) => {
+  const manifest = postgresManifest(namespace, 'refused', { version: '99.0' })
+  t.deepEqual(await refusalOf(setting.kube.create(resources.postgreses, manifest)), {
+    ...denied('mutators', 'PostgresVersion.catalog.kubedb.com "99.0" not found'),
+    status: 404,
+  })
+})
 
 test('a database is refused: the superuser named in the environment', async (t) => {
   const { kube } = setting
@@ -275,5 +277,5 @@ test('the spec of an OpsRequest cannot be changed', async (t) => {
 test('a dry run is judged like a real request', async (t) => {
   const manifest = postgresManifest(namespace, 'refused', { version: '99.0' })
   const { status } = await refusalOf(setting.kube.tryCreate(resources.postgreses, manifest))
-  t.is(status, 403)
+  t.is(status, 404)
 })

@@ -11,16 +11,27 @@ const error = (
 
 test('a webhook of KubeDB refuses with 403, and is no lack of permission', (t) => {
   const message =
-    'admission webhook "postgreswebhook.mutators.kubedb.com" denied the request: failed to get PostgresVersion: 99 PostgresVersion.catalog.kubedb.com "99" not found'
-  t.is(
-    refusal(error(403, message)),
-    'failed to get PostgresVersion: 99 PostgresVersion.catalog.kubedb.com "99" not found',
-  )
+    'admission webhook "postgreswebhook.mutators.kubedb.com" denied the request: spec.storage is missing for durable storage type'
+  t.is(refusal(error(403, message)), 'spec.storage is missing for durable storage type')
   t.is(
     refusal(error(403, 'admission webhook "x.kubedb.com" denied the request without explanation')),
     'refused by x.kubedb.com',
   )
   t.is(refusal(error(403, 'admission webhook "x.kubedb.com" denied the request: a\nb')), 'a\nb')
+})
+
+test('a webhook that looked in vain passes on the 404 it met: a refusal, no absent object', (t) => {
+  const words = 'PostgresVersion.catalog.kubedb.com "99" not found'
+  const met = error(
+    404,
+    `admission webhook "postgreswebhook.mutators.kubedb.com" denied the request: ${words}`,
+    'NotFound',
+  )
+  t.is(refusal(met), words)
+  t.false(met.absent)
+  const absent = error(404, 'postgreses.kubedb.com "x" not found', 'NotFound')
+  t.is(refusal(absent), undefined)
+  t.true(absent.absent)
 })
 
 test('so may webhooks with 400 and 422', (t) => {
