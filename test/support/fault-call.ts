@@ -36,11 +36,13 @@ export interface Interference {
 function kindOfName(name: string): string {
   const prefix = /^osb-[ib]-/.exec(name)
   if (prefix) return prefix[0].slice(0, -1)
-  // the database, its Secret and Service, its OpsRequests
-  return name.replace(
-    /^osb-([0-9a-f-]{36}|[a-z2-7]{26})(-[a-z2-7]{12}(?=-\d))?/,
-    (_, __, operation: string | undefined) => (operation === undefined ? 'db' : 'ops'),
-  )
+  // the database, its Secret and Service, its OpsRequests; those for users have a number, and their Secret a UID
+  return name
+    .replace(
+      /^osb-([0-9a-f-]{36}|[a-z2-7]{26})(-[a-z2-7]{12}(?=-\d))?/,
+      (_, __, operation: string | undefined) => (operation === undefined ? 'db' : 'ops'),
+    )
+    .replace(/^db-users-[0-9a-f]+$/, 'db-users')
 }
 
 /**

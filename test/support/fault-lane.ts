@@ -27,6 +27,8 @@ export const times = { requestBudget: 8, abandonedAfter: 11 }
 
 export interface FaultLaneOptions {
   cluster: TestCluster
+  /** the plan that the platform asks for; PostgreSQL's `small` unless told otherwise */
+  offer?: { serviceId: string; planId: string }
   /** more environment variables of the functions */
   environment?: Readonly<Record<string, string>>
 }
@@ -88,7 +90,7 @@ export async function openFaultLane(t: ExecutionContext, options: FaultLaneOptio
   return {
     cluster,
     broker,
-    platform: platformOf(broker),
+    platform: platformOf(broker, options.offer),
     interfere,
     calm: () => interfere({}),
     async callsOf(act) {
