@@ -7,7 +7,7 @@ import { foundOnce, type Program } from './debian-program.ts'
 import type { Engine, Instance, Running } from './engine.ts'
 import { type GuardedProcess, startGuarded } from './guarded-process.ts'
 import { openMemcached } from './memcached-session.ts'
-import { pidFile } from './orphan.ts'
+import { startedIn } from './orphan.ts'
 
 const wanted = { programs: ['memcached'], packages: ['memcached'] } as const
 
@@ -91,7 +91,9 @@ async function launch(
   /** The server reads its users when it starts, and once a second when it was told to. */
   const rereadUsers = async () => {
     await writeUsers(account, folder, username, password, users)
-    process.kill(Number(await readFile(join(folder, pidFile), 'utf8')), 'SIGHUP')
+    const started = await startedIn(folder)
+    if (!started) throw new Error(`no Memcached was started in ${folder}`)
+    process.kill(started.pid, 'SIGHUP')
     await sleep(1100)
     await untilAccepting(server, check)
   }

@@ -13,18 +13,28 @@ export const pidFile = 'server.pid'
  * @throws {Error} when the server does not end
  */
 export async function endOrphan(folder: string): Promise<void> {
-  const file = join(folder, pidFile)
-  const content = await readFile(file, 'utf8').catch(() => '')
-  const [, number, name] = /^(\d+)(?: (SIGINT|SIGTERM))?$/m.exec(content) ?? []
-  const pid = Number(number ?? 0)
-  if (pid <= 1) return
+  const server = await startedIn(folder)
+  if (!server) return
+  const { pid, ends } = server
   for (let waited = 0; await worksIn(folder, pid); waited += 50) {
-    if (waited === 0 || waited === 5000)
-      signal(pid, waited > 0 ? 'SIGQUIT' : name === 'SIGTERM' ? name : 'SIGINT')
+    if (waited === 0 || waited === 5000) signal(pid, waited > 0 ? 'SIGQUIT' : ends)
     if (waited > 10_000) throw new Error(`a database server (process ${pid}) still runs on ${folder}: end it`)
     await sleep(50)
   }
-  await rm(file, { force: true })
+  await rm(join(folder, pidFile), { force: true })
+}
+
+/**
+ * @param folder of a database
+ * @returns the process id of the server that was started there last, and the signal that ends it; undefined where none was
+ */
+export async function startedIn(
+  folder: string,
+): Promise<{ pid: number; ends: 'SIGINT' | 'SIGTERM' } | undefined> {
+  const content = await readFile(join(folder, pidFile), 'utf8').catch(() => '')
+  const [, number, name] = /^(\d+)(?: (SIGINT|SIGTERM))?$/m.exec(content) ?? []
+  const pid = Number(number ?? 0)
+  return pid <= 1 ? undefined : { pid, ends: name === 'SIGTERM' ? name : 'SIGINT' }
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {
