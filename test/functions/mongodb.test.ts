@@ -1,9 +1,5 @@
 /** MongoDB from provision to deprovision, over HTTP: on its own, as replica set and sharded. */
-import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { MongoClient } from 'mongodb'
 import { resolveServiceNames } from '../../sandbox/names.ts'
@@ -13,6 +9,7 @@ import { outcome } from '../cluster/mongodb-server.ts'
 import { type OsbAnswer, openBroker, useBroker } from '../support/broker.ts'
 import { at, textAt } from '../support/cluster.ts'
 import { credentialsIn, type Platform, platformOf } from '../support/platform.ts'
+import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test)
 const { cluster } = broker
@@ -107,47 +104,11 @@ for (const [plan, planId] of Object.entries(plans)) {
   })
 }
 
-const root = join(import.meta.dirname, '../..')
-const page = readFileSync(join(root, 'docs/bindings/mongodb.md'), 'utf8')
-const run = promisify(execFile)
-
-/** @returns the program of the page in that language */
-function programIn(language: string): string {
-  const [, program] = new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, 'm').exec(page) ?? []
-  if (program === undefined) throw new Error(`the page about MongoDB has no program in ${language}`)
-  return program
-}
-
-/** @returns a Python that has MongoDB's driver; undefined where there is none */
-async function pythonWithDriver(): Promise<string | undefined> {
-  for (const python of ['python3', '/usr/bin/python3']) {
-    const there = await run(python, ['-c', 'import pymongo']).then(
-      () => true,
-      () => false,
-    )
-    if (there) return python
-  }
-  return undefined
-}
-
 test('the programs in the docs work with nothing but the credentials', async (t) => {
   const outside = await openBroker(t, { cluster, environment: { ADDRESSES: 'external' } })
   const platform = platformOf(outside, { serviceId, planId: plans.small })
   const instanceId = await platform.instance()
   const credentials = await bound(t, platform, instanceId, randomUUID(), 'readWrite')
-  const options = {
-    cwd: root,
-    env: { ...process.env, CREDENTIALS: JSON.stringify(credentials) },
-    timeout: 60_000,
-  }
-  const js = await run(process.execPath, ['--input-type=module', '-e', programIn('js')], options)
-  t.is(js.stdout.trim(), '1')
-  const python = await pythonWithDriver()
-  if (python === undefined) {
-    console.error('skipped: the program in Python, for no python3 has pymongo (Debian: python3-pymongo)')
-  } else {
-    const { stdout } = await run(python, ['-c', programIn('python')], options)
-    t.is(stdout.trim(), '1')
-  }
+  await runPrograms(t, cluster, credentials, 'mongodb', { js: 'mongodb', python: 'pymongo' })
   await platform.settle(instanceId, await platform.deprovision(instanceId))
 })

@@ -8,6 +8,7 @@ import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/names.t
 import { type OsbAnswer, useBroker } from '../support/broker.ts'
 import { at, textAt } from '../support/cluster.ts'
 import { credentialsIn, type Platform, platformOf } from '../support/platform.ts'
+import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test)
 const { cluster } = broker
@@ -86,6 +87,8 @@ for (const [plan, planId] of Object.entries({ small, group })) {
       t.deepEqual(await rows(client, 'SELECT line FROM lines_seen'), ['first'])
       await t.throwsAsync(client.query('DELETE FROM notes'), { code: 'ER_TABLEACCESS_DENIED_ERROR' })
     })
+
+    await runPrograms(t, cluster, owner, 'mysql', { js: 'mysql2/promise', python: 'pymysql' })
 
     const change = { cpu: planId === small ? '600m' : '2500m', configuration: { max_connections: 77 } }
     const changed = await platform.settle(instanceId, await platform.update(instanceId, change))

@@ -3,6 +3,8 @@ import test from 'ava'
 import pg from 'pg'
 import { bindingPath, instancePath, useBroker } from '../support/broker.ts'
 import { textAt } from '../support/cluster.ts'
+import { credentialsIn } from '../support/platform.ts'
+import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test, { environment: { ADDRESSES: 'external' } })
 
@@ -59,6 +61,8 @@ test('catalog, provision, bind, work, update, unbind, deprovision', async (t) =>
   t.deepEqual(again.body.credentials, first.body.credentials)
   const shown = await broker.get(bindingPath(id, 'first'))
   t.deepEqual(shown.body.credentials, first.body.credentials)
+
+  await runPrograms(t, broker.cluster, credentialsIn(first), 'postgresql', { js: 'pg', python: 'psycopg' })
 
   const grown = await broker.patch(
     instancePath(id),
