@@ -9,6 +9,7 @@ import { bindingPath, instancePath, type OsbAnswer, useBroker } from '../support
 import { textAt } from '../support/cluster.ts'
 import { addressOf } from '../support/inventory.ts'
 import { credentialsIn } from '../support/platform.ts'
+import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test)
 
@@ -91,6 +92,8 @@ test('an application writes and searches in OpenSearch with what its binding gav
   const found = await reader.search({ index: 'books', body: { query: { match: { title: 'one' } } } })
   t.is(found.body.hits.hits.length, 1)
   t.like(await t.throwsAsync(reader.index({ index: 'books', body: {} })), { statusCode: 403 })
+  const drivers = { js: '@opensearch-project/opensearch', python: 'urllib.request' }
+  await runPrograms(t, broker.cluster, credentials, 'elasticsearch', drivers)
   await unbound(t, instance, first)
   t.like(await t.throwsAsync(owner.info()), { statusCode: 401 })
   t.is((await reader.count({ index: 'books' })).body.count, 1)
@@ -109,6 +112,8 @@ test('an application writes and searches in Elasticsearch with what its binding 
   const client = new ElasticsearchClient(reachable(credentials))
   await client.index({ index: 'books', id: '1', document: { title: 'one' }, refresh: true })
   t.is((await client.search({ index: 'books', query: { match: { title: 'one' } } })).hits.hits.length, 1)
+  const drivers = { js: '@elastic/elasticsearch', python: 'urllib.request' }
+  await runPrograms(t, broker.cluster, credentials, 'elasticsearch', drivers)
   await t.throwsAsync(client.indices.delete({ index: 'books' }), { message: /unauthorized/ })
   await unbound(t, instance, binding)
   await t.throwsAsync(client.info(), { message: /unable to authenticate/ })

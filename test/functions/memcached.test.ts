@@ -8,6 +8,7 @@ import { useBroker } from '../support/broker.ts'
 import { at, textAt } from '../support/cluster.ts'
 import { addressOf } from '../support/inventory.ts'
 import { credentialsIn, platformOf } from '../support/platform.ts'
+import { runPrograms } from '../support/programs.ts'
 
 const small = {
   serviceId: 'd88856cb-fe3f-4473-ba8b-641480da810f',
@@ -36,6 +37,8 @@ test('bindings share the user of the instance, at once and until the instance go
   t.deepEqual(await session.send('set key 0 0 5', 'value'), ['STORED'])
   session.close()
   await t.throwsAsync(open({ ...credentials, password: 'wrong' }), { message: /authentication failure/ })
+
+  await runPrograms(t, cluster, credentials, 'memcached', { js: 'node:net', python: 'socket' })
 
   const fetched = await platform.fetchBinding(instanceId, one)
   t.is(fetched.status, 200, fetched.text)

@@ -7,11 +7,15 @@ import { useBroker } from '../support/broker.ts'
 import { at, textAt } from '../support/cluster.ts'
 import { addressOf } from '../support/inventory.ts'
 import { credentialsIn, platformOf } from '../support/platform.ts'
+import { runPrograms } from '../support/programs.ts'
 import { openRedis, openRedisCluster, opensRedis, tellRedis } from '../support/redis.ts'
 
 const serviceId = 'ccfd1c81-e59f-4875-a39f-75ba55320ce0'
 const small = { serviceId, planId: '16367535-3dc7-4c94-b932-16c1ba832ebe' }
 const ha = { serviceId, planId: '49153990-4154-42d0-930a-7c699cfdfee3' }
+
+/** of the programs in the docs */
+const drivers = { js: '@redis/client', python: 'redis' }
 
 const broker = useBroker(test)
 const { cluster } = broker
@@ -143,6 +147,7 @@ test('a server on its own: users come and go by KubeDB, with the rights of their
     }
     client.destroy()
   }
+  await runPrograms(t, cluster, credentials.readWrite, 'redis', drivers)
   t.is((await storedPasswords(instanceId))?.length, 3)
   t.false(broker.lines.some((line) => line.includes(textAt(owner, 'password'))))
 
@@ -181,6 +186,7 @@ test('a cluster: a client of clusters works with what it is given', async (t) =>
   for (const key of ['a', 'b', 'c', 'd']) t.is(await client.set(key, key), 'OK')
   t.is(await client.get('d'), 'd')
   client.destroy()
+  await runPrograms(t, cluster, credentials, 'redis', drivers)
   const parting = await service.settleBinding(
     instanceId,
     bindingId,
