@@ -220,3 +220,33 @@ test('twenty binds and unbinds at once all succeed, in few requests to KubeDB', 
   t.deepEqual(await storedPasswords(instanceId), [textAt(kept, 'username')])
   t.true((await listed('redisopsrequests', instanceId)).length <= 5)
 })
+
+test('suspended, unbound meanwhile, resumed: the data is there, the unbound user is not', async (t) => {
+  const instanceId = await platform().instance()
+  const [kept, parted] = [randomUUID(), randomUUID()]
+  const credentials = await bound(instanceId, kept)
+  const doomed = await bound(instanceId, parted)
+  const before = await openRedis(cluster, credentials)
+  t.is(await before.set('line', 'before'), 'OK')
+  before.destroy()
+
+  const stopped = await platform().settle(
+    instanceId,
+    await platform().update(instanceId, { suspended: true }),
+  )
+  t.is(stopped.body.state, 'succeeded', stopped.text)
+  const parting = await platform().unbind(instanceId, parted)
+  t.true([200, 202].includes(parting.status), parting.text)
+  t.is((await platform().fetchBinding(instanceId, parted)).status, 404)
+
+  const resumed = await platform().settle(
+    instanceId,
+    await platform().update(instanceId, { suspended: false }),
+  )
+  t.is(resumed.body.state, 'succeeded', resumed.text)
+  t.false(await opensRedis(cluster, doomed), 'nobody who was unbound gets in, from the first moment on')
+  t.deepEqual(await declared(instanceId), [textAt(credentials, 'username')])
+  const after = await openRedis(cluster, credentials)
+  t.is(await after.get('line'), 'before')
+  after.destroy()
+})
