@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { isObject, type JsonObject } from '../../json.ts'
 import type { Setting } from '../../nouns.ts'
-import { addresses, common, encoded, loginOf, pods } from './address.ts'
+import { pods } from './address.ts'
 import { alike, withResources, withStorage } from './components.ts'
 import type { Change, Database, Dimension } from './database.ts'
 import {
@@ -20,61 +20,20 @@ import {
   tls,
   version,
 } from './dimensions.ts'
-import { begin, finish, hold, lines, olderThan, sizable, withFile, withTls } from './draft.ts'
+import { begin, finish, hold, olderThan, sizable, withTls } from './draft.ts'
+import { accounts, commonSettings, credentials, databaseName, withSettings } from './mysql-family.ts'
 import { at, put } from './spec.ts'
 
 const container = 'mysql'
 const layout = alike(container)
 const configFile = 'my-config.cnf'
 
-/** Units are required, so that no value means something else than it seems to. */
-const size: Setting = { type: 'string', pattern: '^([1-9][0-9]{0,6}[KM]|[1-9][0-9]{0,2}G)$' }
-const seconds: Setting = { type: 'integer', min: 1, max: 31536000 }
-
-/** Settings that neither run code, read or write files, load plugins nor change who may log in. */
+/** Those that MariaDB does not know. */
 const settings: { [name: string]: Setting } = {
-  max_connections: { type: 'integer', min: 20, max: 100000 },
-  max_user_connections: { type: 'integer', min: 0, max: 100000 },
-  max_allowed_packet: { type: 'string', pattern: '^([1-9][0-9]{0,5}K|[1-9][0-9]{0,2}M|1G)$' },
+  ...commonSettings,
   max_execution_time: { type: 'integer', min: 0, max: 86400000 },
-  innodb_buffer_pool_size: size,
-  innodb_log_buffer_size: size,
   innodb_redo_log_capacity: { type: 'string', pattern: '^([1-9][0-9]{1,5}M|[1-9][0-9]{0,1}G)$' },
-  innodb_flush_log_at_trx_commit: { type: 'integer', min: 0, max: 2 },
-  innodb_lock_wait_timeout: { type: 'integer', min: 1, max: 1073741824 },
-  innodb_io_capacity: { type: 'integer', min: 100, max: 1000000 },
-  innodb_io_capacity_max: { type: 'integer', min: 100, max: 1000000 },
-  innodb_print_all_deadlocks: { type: 'boolean' },
   innodb_thread_concurrency: { type: 'integer', min: 0, max: 1000 },
-  sync_binlog: { type: 'integer', min: 0, max: 1000000 },
-  binlog_expire_logs_seconds: { type: 'integer', min: 3600, max: 31536000 },
-  slow_query_log: { type: 'boolean' },
-  long_query_time: { type: 'number', min: 0, max: 86400 },
-  table_open_cache: { type: 'integer', min: 64, max: 524288 },
-  thread_cache_size: { type: 'integer', min: 0, max: 16384 },
-  tmp_table_size: size,
-  max_heap_table_size: size,
-  sort_buffer_size: size,
-  join_buffer_size: size,
-  read_buffer_size: size,
-  wait_timeout: seconds,
-  interactive_timeout: seconds,
-  lock_wait_timeout: seconds,
-  net_read_timeout: seconds,
-  net_write_timeout: seconds,
-  group_concat_max_len: { type: 'integer', min: 4, max: 1073741824 },
-  transaction_isolation: {
-    type: 'string',
-    pattern: '^(READ-UNCOMMITTED|READ-COMMITTED|REPEATABLE-READ|SERIALIZABLE)$',
-  },
-  sql_mode: { type: 'string', pattern: '^([A-Z_]{3,40}(,[A-Z_]{3,40}){0,20})?$' },
-  character_set_server: { type: 'string', pattern: '^(utf8mb4|utf8mb3|latin1|ascii|binary)$' },
-  collation_server: { type: 'string', pattern: '^[a-z0-9_]{1,64}$' },
-  default_time_zone: { type: 'string', pattern: '^(SYSTEM|[+-](0[0-9]|1[0-3]):[0-5][0-9])$' },
-}
-
-function setting(name: string, value: string | number | boolean): string {
-  return `${name} = ${typeof value === 'boolean' ? (value ? 'ON' : 'OFF') : value}`
 }
 
 const modeOf = (spec: JsonObject) => at(spec, 'topology.mode')
@@ -186,12 +145,7 @@ export const mysql: Database = {
   ],
   mistakes,
   container,
-  databaseName: {
-    default: 'app',
-    pattern: '^[a-z_][a-z0-9_]*$',
-    maxLength: 64,
-    reserved: ['mysql', 'sys', 'information_schema', 'performance_schema', 'kubedb_system'],
-  },
+  databaseName,
   roles: ['owner', 'readWrite', 'readOnly'],
 
   build(template, wanted, circumstances) {
@@ -201,8 +155,7 @@ export const mysql: Database = {
     spec = complete(spec, circumstances.instance)
     spec = withStorage(withResources(spec, layout, wanted), layout, wanted)
     spec = withTls(spec, wanted.issuer, { requireSSL: true })
-    const text = lines(wanted.configuration, setting)
-    spec = withFile(spec, configFile, text === '' ? '' : `[mysqld]\n${text}`)
+    spec = withSettings(spec, configFile, wanted)
     return finish(spec, wanted, circumstances)
   },
 
@@ -236,28 +189,14 @@ export const mysql: Database = {
     return modeOf(spec) === null ? [] : pods(place, name, name, Number(spec.replicas ?? 1))
   },
 
-  credentials(reach, user) {
-    const encrypted = isObject(reach.spec.tls)
-    const database = encoded(reach.database)
-    const jdbc = new URLSearchParams({
-      user: user.name,
-      password: user.password,
-      // Without certificates to trust, the driver fetches the key that it encrypts the password with.
-      ...(encrypted ? { sslMode: 'REQUIRED' } : { sslMode: 'PREFERRED', allowPublicKeyRetrieval: 'true' }),
-    })
-    return {
-      ...common(reach, user, 'mysql', 'mysql'),
-      database: reach.database,
-      uri: `mysql://${loginOf(user)}${addresses(reach)}/${database}${encrypted ? '?ssl-mode=REQUIRED' : ''}`,
-      jdbcUrl: `jdbc:mysql://${addresses(reach)}/${database}?${jdbc}`,
-    }
-  },
+  credentials: (reach, user) =>
+    credentials(reach, user, {
+      type: 'mysql',
+      jdbc: isObject(reach.spec.tls)
+        ? { sslMode: 'REQUIRED' }
+        : // Without certificates to trust, the driver fetches the key that it encrypts the password with.
+          { sslMode: 'PREFERRED', allowPublicKeyRetrieval: 'true' },
+    }),
 
-  accounts: {
-    by: 'connection',
-    async connect(admin) {
-      const users = await import('./mysql-users.ts')
-      return users.connect(admin)
-    },
-  },
+  accounts,
 }
