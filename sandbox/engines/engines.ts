@@ -1,12 +1,20 @@
 import type { Engine } from './engine.ts'
 import { memcachedEngine } from './memcached.ts'
 import { mongodbEngine } from './mongodb.ts'
-import { mysqlEngine } from './mysql.ts'
+import { mariadbEngine, mysqlEngine } from './mysql.ts'
 import { opensearchEngine } from './opensearch.ts'
 import { postgresEngine } from './postgres.ts'
 import { redisEngine } from './redis.ts'
 
-const makes = [postgresEngine, mysqlEngine, mongodbEngine, opensearchEngine, redisEngine, memcachedEngine]
+const makes = [
+  postgresEngine,
+  mysqlEngine,
+  mariadbEngine,
+  mongodbEngine,
+  opensearchEngine,
+  redisEngine,
+  memcachedEngine,
+]
 
 /**
  * Every make of server that the sandbox knows; one that this machine lacks says so by {@link Engine.available}.

@@ -39,6 +39,11 @@ const environment = { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C' }
 /** @returns `true` when a server may be expected to be had, or the sentence that says what to install */
 export async function mySqlObtainable(): Promise<true | string> {
   if ((await isObtainable(wantedMySql)) === true) return true
+  return mariaDbObtainable()
+}
+
+/** @returns `true` when MariaDB's server may be expected to be had, or the sentence that says what to install */
+export function mariaDbObtainable(): Promise<true | string> {
   return isObtainable(wantedMariaDb)
 }
 

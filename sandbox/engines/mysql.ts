@@ -11,7 +11,13 @@ import { type Account, writeFor } from './account.ts'
 import { type DataFolders, dataFolders } from './data-folders.ts'
 import type { Engine, Instance, Running, ServerTls } from './engine.ts'
 import { startGuarded } from './guarded-process.ts'
-import { findMySqlProgram, type MySqlProgram, mySqlObtainable } from './mysql-programs.ts'
+import {
+  findMariaDb,
+  findMySqlProgram,
+  type MySqlProgram,
+  mariaDbObtainable,
+  mySqlObtainable,
+} from './mysql-programs.ts'
 import { changesBetween } from './mysql-settings.ts'
 import { copyTemplate, dataTemplate, smallAndQuick } from './mysql-template.ts'
 
@@ -33,7 +39,25 @@ interface Installation {
  * @param find the program to run; a real MySQL where there is one
  */
 export function mysqlEngine(home: string, find = findMySqlProgram): Engine {
-  const folders = dataFolders(home, 'mysql')
+  return engineOf({ kind: 'MySQL', folder: 'mysql', available: mySqlObtainable, find }, home)
+}
+
+/** MariaDB's own server, for its own kind. */
+export function mariadbEngine(home: string): Engine {
+  return engineOf(
+    { kind: 'MariaDB', folder: 'mariadb', available: mariaDbObtainable, find: findMariaDb },
+    home,
+  )
+}
+
+interface Make extends Pick<Engine, 'kind' | 'available'> {
+  /** where its data is, below the folder of all engines */
+  readonly folder: string
+  find(): Promise<MySqlProgram | { readonly missing: string }>
+}
+
+function engineOf({ kind, folder: name, available, find }: Make, home: string): Engine {
+  const folders = dataFolders(home, name)
   let installation: Promise<Installation> | undefined
   const install = () => {
     installation ??= prepare(home, folders, find)
@@ -44,9 +68,9 @@ export function mysqlEngine(home: string, find = findMySqlProgram): Engine {
     return installation
   }
   return {
-    kind: 'MySQL',
+    kind,
     port: mySqlPort,
-    available: mySqlObtainable,
+    available,
     async start(instance) {
       const installed = await install()
       const { account, program, template } = installed
@@ -60,11 +84,7 @@ export function mysqlEngine(home: string, find = findMySqlProgram): Engine {
   }
 }
 
-async function prepare(
-  home: string,
-  folders: DataFolders,
-  find: typeof findMySqlProgram,
-): Promise<Installation> {
+async function prepare(home: string, folders: DataFolders, find: Make['find']): Promise<Installation> {
   const program = await find()
   if ('missing' in program) throw new Error(program.missing)
   const account = await folders.account()

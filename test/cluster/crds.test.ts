@@ -20,6 +20,7 @@ import {
   size,
   versionKind,
 } from '../support/crd-cases/kind.ts'
+import { mariadb } from '../support/crd-cases/mariadb.ts'
 import { memcached } from '../support/crd-cases/memcached.ts'
 import { mongodb } from '../support/crd-cases/mongodb.ts'
 import { mysql } from '../support/crd-cases/mysql.ts'
@@ -530,7 +531,7 @@ test(
   'p'.repeat(63),
 )
 
-for (const cases of [mysql, mongodb, redis, memcached, elasticsearch]) {
+for (const cases of [mysql, mariadb, mongodb, redis, memcached, elasticsearch]) {
   const { databases, opsRequests, versions } = cases
   const database = databaseKind(cases)
   const request = opsRequestKind(cases)
@@ -576,7 +577,7 @@ test('status is written apart from the spec, with known phases only', async (t) 
     for (const { kind, spec, phase } of [
       { kind: postgres, spec: { version: '18.3' }, phase: 'Ready' },
       { kind: opsRequest, spec: { databaseRef, type: 'Restart' }, phase: 'Successful' },
-      ...[mysql, mongodb, redis, memcached, elasticsearch].flatMap((cases) => [
+      ...[mysql, mariadb, mongodb, redis, memcached, elasticsearch].flatMap((cases) => [
         { kind: databaseKind(cases), spec: { version: '1' }, phase: 'Ready' },
         { kind: opsRequestKind(cases), spec: { databaseRef, type: 'Restart' }, phase: 'Successful' },
       ]),
@@ -716,7 +717,7 @@ const AnyCrd = v.object({
 
 testUpstream("every field of our CRDs is KubeDB's own, with its type, limits and default", async (t) => {
   const files = (await readdir(ownFolder)).filter((file) => file !== 'versions.yaml')
-  t.true(files.length >= 19)
+  t.true(files.length >= 22)
   for (const file of files) {
     const name = file.replace(/\.yaml$/, '')
     const ours = v.parse(AnyCrd, parse(await readFile(join(ownFolder, file), 'utf8'), { maxAliasCount: -1 }))

@@ -3,6 +3,7 @@ import test from 'ava'
 import * as v from 'valibot'
 import { type Kind, opsKind, resourcesOf } from '../../sandbox/operator/kind.ts'
 import { elasticsearch } from '../../sandbox/operator/kinds/elasticsearch.ts'
+import { mariadb } from '../../sandbox/operator/kinds/mariadb.ts'
 import { memcached } from '../../sandbox/operator/kinds/memcached.ts'
 import { mongodb } from '../../sandbox/operator/kinds/mongodb.ts'
 import { mysql } from '../../sandbox/operator/kinds/mysql.ts'
@@ -111,6 +112,20 @@ const shapes: Shape[] = [
       service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
     },
   },
+  ...[1, 3].map((replicas) => ({
+    title: replicas === 1 ? 'a single MariaDB' : 'a Galera cluster',
+    kind: mariadb,
+    spec: { version: '11.8.5', replicas, ...durable },
+    pods: ['db-0', 'db-1', 'db-2'].slice(0, replicas),
+    claims: ['data-db-0', 'data-db-1', 'data-db-2'].slice(0, replicas),
+    services: { db: [3306], 'db-pods': [3306] },
+    user: 'root',
+    client: {
+      url: 'tcp(db.NAMESPACE.svc:3306)/',
+      service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
+    },
+    parameters: { kind: 'StashAddon' },
+  })),
   {
     title: 'a single MongoDB',
     kind: mongodb,

@@ -150,7 +150,9 @@ test('the shipped catalog has every service and plan of the AppsCode broker, und
 
 test('the shipped catalog has plans from small to highly available for every engine', async (t) => {
   const catalog = parseCatalog(parseYaml(await readFile(shippedFile, 'utf8')), kinds)
-  t.deepEqual(catalog.services.map(({ kind }) => kind).sort(), [...kinds.keys()].sort())
+  // the other kinds that the broker knows are off by default; catalog-parts.test.ts holds that each can be added
+  const six = ['Elasticsearch', 'Memcached', 'MongoDB', 'MySQL', 'Postgres', 'Redis']
+  t.deepEqual(catalog.services.map(({ kind }) => kind).sort(), six)
   for (const { kind, plans } of catalog.services) {
     const names = plans.map(({ name }) => name)
     t.true(names.includes('small'), kind)

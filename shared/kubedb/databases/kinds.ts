@@ -1,13 +1,14 @@
 /** The KubeDB kinds that this broker offers, one line each. */
 import type { Database } from './database.ts'
 import { elasticsearch } from './elasticsearch.ts'
+import { mariadb } from './mariadb.ts'
 import { memcached } from './memcached.ts'
 import { mongodb } from './mongodb.ts'
 import { mysql } from './mysql.ts'
 import { postgres } from './postgres.ts'
 import { redis } from './redis.ts'
 
-const all = [elasticsearch, memcached, mongodb, mysql, postgres, redis]
+const all = [elasticsearch, mariadb, memcached, mongodb, mysql, postgres, redis]
 
 export const kinds: ReadonlyMap<string, Database> = new Map(all.map((kind) => [kind.kind, kind]))
 

@@ -1,6 +1,6 @@
 /**
- * The users of bindings inside MySQL, and in MariaDB where that stands for it. This file brings the mysql2 driver with
- * it: import it only where users are made or removed.
+ * The users of bindings inside MySQL and MariaDB. This file brings the mysql2 driver with it: import it only where users
+ * are made or removed.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'

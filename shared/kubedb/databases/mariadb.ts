@@ -1,0 +1,156 @@
+/** MariaDB as KubeDB runs it: a server on its own, or a Galera cluster, all of whose servers can be written to. */
+import { isObject, type JsonObject } from '../../json.ts'
+import type { Setting } from '../../nouns.ts'
+import { pods } from './address.ts'
+import { alike, withResources, withStorage } from './components.ts'
+import type { Database, Dimension } from './database.ts'
+import {
+  configuration,
+  disks,
+  impossible,
+  object,
+  ordinary,
+  resources,
+  servers,
+  storageClass,
+  storageType,
+  tls,
+  version,
+} from './dimensions.ts'
+import { begin, finish, hold, olderThan, sizable, withTls } from './draft.ts'
+import { accounts, commonSettings, credentials, databaseName, size, withSettings } from './mysql-family.ts'
+import { at } from './spec.ts'
+
+const container = 'mariadb'
+const layout = alike(container)
+const configFile = 'md-config.cnf'
+
+const settings: { [name: string]: Setting } = {
+  ...commonSettings,
+  /** seconds */
+  max_statement_time: { type: 'number', min: 0, max: 86400 },
+  innodb_log_file_size: size,
+}
+
+const modeOf = (spec: JsonObject) => at(spec, 'topology.mode')
+
+/** KubeDB's rules; what is not said yet is filled in by `build`. */
+function mistakes(spec: JsonObject): string[] {
+  const { replicas } = spec
+  const mode = modeOf(spec)
+  const found = olderThan(spec, '10.6', 'it does not know all settings that this broker offers')
+  if (isObject(spec.topology) && mode === null) {
+    found.push('topology.mode: missing; send "GaleraCluster", or leave topology out')
+  }
+  if (mode !== null && mode !== 'GaleraCluster') {
+    found.push(
+      `topology.mode: this broker does not offer ${JSON.stringify(mode)}; send "GaleraCluster", or leave topology out`,
+    )
+  }
+  if (mode === null && typeof replicas === 'number' && replicas > 1) {
+    found.push(
+      'replicas: a server on its own has no copies; only a Galera cluster of three to nine has (topology.mode GaleraCluster, from the first day on)',
+    )
+  }
+  if (mode === 'GaleraCluster' && typeof replicas === 'number' && (replicas < 3 || replicas > 9)) {
+    found.push(`replicas: a Galera cluster has 3 to 9 servers, not ${replicas}`)
+  }
+  return found
+}
+
+const topology: Dimension = {
+  name: 'topology',
+  defining: true,
+  paths: ['topology'],
+  read: modeOf,
+  reached: (live, wanted) => live === wanted,
+  change: () =>
+    impossible(
+      'topology: a server on its own cannot become a Galera cluster, nor a cluster one server; make a new instance in a plan of the other kind and copy the data',
+    ),
+}
+
+export const mariadb: Database = {
+  kind: 'MariaDB',
+  apiVersion: 'kubedb.com/v1',
+  plural: 'mariadbs',
+  opsKind: 'MariaDBOpsRequest',
+  opsPlural: 'mariadbopsrequests',
+  versionsPlural: 'mariadbversions',
+  // the name of a Galera cluster
+  maxNameLength: 32,
+
+  parameters: [
+    'version',
+    'cpu',
+    'memory',
+    'storage',
+    'storageClass',
+    'replicas',
+    'tls',
+    'database',
+    'configuration',
+    'deletionPolicy',
+    'suspended',
+    'metadata',
+    'spec',
+  ],
+  lacks: { shards: 'has no shards; ask for more replicas, or for larger servers' },
+  settings,
+  spec: [
+    'replicas',
+    'topology.mode=GaleraCluster',
+    'storageType=Durable|Ephemeral',
+    ...sizable('', container),
+    'deletionPolicy=Halt|Delete|WipeOut',
+  ],
+  mistakes,
+  container,
+  databaseName,
+  roles: ['owner', 'readWrite', 'readOnly'],
+
+  build(template, wanted, circumstances) {
+    let spec = begin(template, wanted)
+    if (wanted.replicas !== undefined) spec.replicas = wanted.replicas
+    hold(mistakes(spec), wanted)
+    spec = { replicas: modeOf(spec) === null ? 1 : 3, ...spec }
+    spec = withStorage(withResources(spec, layout, wanted), layout, wanted)
+    spec = withTls(spec, wanted.issuer, { requireSSL: true })
+    spec = withSettings(spec, configFile, wanted)
+    return finish(spec, wanted, circumstances)
+  },
+
+  dimensions: [
+    ...ordinary,
+    storageType,
+    topology,
+    storageClass(layout, 'one'),
+    disks(layout),
+    resources(layout),
+    servers({
+      paths: ['replicas'],
+      read: (spec) => ({ member: spec.replicas ?? 1 }),
+      limit: (_, wanted) =>
+        Number(object(wanted).member) > 9
+          ? 'replicas: KubeDB scales a Galera cluster to 9 servers at most'
+          : undefined,
+    }),
+    tls({ also: ['requireSSL'] }),
+    configuration(),
+    version(),
+  ],
+
+  members(place) {
+    // The Service spreads clients over all servers; sessions are listed and ended on each by itself.
+    const { name, spec } = place
+    return modeOf(spec) === null ? [] : pods(place, name, name, Number(spec.replicas ?? 1))
+  },
+
+  credentials: (reach, user) =>
+    credentials(reach, user, {
+      type: 'mariadb',
+      jdbc: { sslMode: isObject(reach.spec.tls) ? 'trust' : 'disable' },
+    }),
+
+  accounts,
+}

@@ -1,0 +1,122 @@
+import test from 'ava'
+import type { JsonObject } from '../../shared/json.ts'
+import type { Reach } from '../../shared/kubedb/databases/database.ts'
+import { mariadb } from '../../shared/kubedb/databases/mariadb.ts'
+
+const inside = { addresses: 'cluster', instance: 'i' } as const
+const disk = { storage: { resources: { requests: { storage: '10Gi' } } } }
+const galera = { ...disk, topology: { mode: 'GaleraCluster' } }
+const version = '11.8.5'
+
+test('a plan becomes a complete spec, the defaults of KubeDB that matter written out', (t) => {
+  const storage = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Gi' } } }
+  t.deepEqual(mariadb.build(disk, { version }, inside), {
+    version,
+    replicas: 1,
+    storageType: 'Durable',
+    storage,
+    deletionPolicy: 'WipeOut',
+  })
+  t.deepEqual(mariadb.build(galera, { version }, inside), {
+    version,
+    replicas: 3,
+    topology: { mode: 'GaleraCluster' },
+    storageType: 'Durable',
+    storage,
+    deletionPolicy: 'WipeOut',
+  })
+})
+
+test('settings stand in the section of the server; encryption is demanded of clients', (t) => {
+  const configuration = { max_statement_time: 2.5, max_connections: 60 }
+  const issuer = { kind: 'Issuer', name: 'ca' } as const
+  t.like(mariadb.build(disk, { version, configuration, issuer }, inside), {
+    configuration: {
+      inline: { 'md-config.cnf': '[mysqld]\nmax_connections = 60\nmax_statement_time = 2.5\n' },
+    },
+    requireSSL: true,
+  })
+})
+
+for (const [what, template, wanted, message] of [
+  ['copies of one server', disk, { replicas: 3 }, /^parameters\.replicas: a server on its own has no copies/],
+  ['a cluster of two', galera, { replicas: 2 }, /^parameters\.replicas: a Galera cluster has 3 to 9 servers/],
+  [
+    'a cluster of ten',
+    galera,
+    { replicas: 10 },
+    /^parameters\.replicas: a Galera cluster has 3 to 9 servers/,
+  ],
+  [
+    'replicas behind MaxScale',
+    disk,
+    { spec: { topology: { mode: 'MariaDBReplication' } } },
+    /^parameters\.spec\.topology\.mode: this broker does not offer "MariaDBReplication"; send "GaleraCluster"/,
+  ],
+  [
+    'a topology without a mode',
+    disk,
+    { spec: { topology: {} } },
+    /^parameters\.spec\.topology\.mode: missing/,
+  ],
+  [
+    'a server that is too old',
+    disk,
+    { version: '10.5.23' },
+    /^parameters\.version: 10\.5\.23 is not offered/,
+  ],
+] as const) {
+  test(`refused: ${what}`, (t) => {
+    t.throws(() => mariadb.build(template, { version, ...wanted }, inside), { name: 'BrokerError', message })
+  })
+}
+
+const changeOf = (name: string, now: JsonObject, wanted: JsonObject) => {
+  const dimension = mariadb.dimensions.find((one) => one.name === name)
+  if (!dimension) throw new Error(`there is no dimension ${name}`)
+  return dimension.change(
+    dimension.read(mariadb.build(now, { version }, inside)),
+    dimension.read(mariadb.build(wanted, { version }, inside)),
+  )
+}
+
+test('a cluster grows by its members, and nothing becomes a cluster later', (t) => {
+  t.like(changeOf('replicas', galera, { ...galera, replicas: 5 }), {
+    by: 'opsRequest',
+    type: 'HorizontalScaling',
+    body: { horizontalScaling: { member: 5 } },
+  })
+  t.like(changeOf('topology', disk, galera), { by: 'nothing' })
+})
+
+test('credentials name the engine, and its protocol where clients of MySQL read', (t) => {
+  const reach: Reach = {
+    name: 'osb-x',
+    namespace: 'databases',
+    spec: {},
+    scheme: 'tcp',
+    host: 'osb-x.databases.svc',
+    port: 3306,
+    external: false,
+    hosts: ['osb-x.databases.svc'],
+    database: 'app',
+    query: '',
+    caBundle: undefined,
+  }
+  t.like(mariadb.credentials(reach, { name: 'b', password: 'p' }), {
+    type: 'mariadb',
+    protocol: 'mysql',
+    uri: 'mysql://b:p@osb-x.databases.svc:3306/app',
+    jdbcUrl: 'jdbc:mariadb://osb-x.databases.svc:3306/app?user=b&password=p&sslMode=disable',
+  })
+  const encrypted = { ...reach, spec: { tls: {} } }
+  t.like(mariadb.credentials(encrypted, { name: 'b', password: 'p' }), {
+    uri: 'mysql://b:p@osb-x.databases.svc:3306/app?ssl-mode=REQUIRED',
+    jdbcUrl: 'jdbc:mariadb://osb-x.databases.svc:3306/app?user=b&password=p&sslMode=trust',
+  })
+  t.deepEqual(mariadb.members({ ...reach, spec: mariadb.build(galera, { version }, inside) }), [
+    'osb-x-0.osb-x-pods.databases.svc',
+    'osb-x-1.osb-x-pods.databases.svc',
+    'osb-x-2.osb-x-pods.databases.svc',
+  ])
+})
