@@ -39,6 +39,14 @@ export interface Program {
 /** A program, or the sentence that says what to install. */
 export type Found = Program | { readonly missing: string }
 
+/** The environment that a program needs, and nothing else of ours. */
+export function environmentOf({ libraries }: Program): Record<string, string> {
+  return {
+    PATH: process.env.PATH ?? '/usr/bin:/bin',
+    ...(libraries === '' ? {} : { LD_LIBRARY_PATH: libraries }),
+  }
+}
+
 /**
  * Finds a program on PATH or where servers are installed, else in its Debian packages, which are unpacked once into
  * a cache: without root, and with nothing started by the system. Several processes may do so at the same time.

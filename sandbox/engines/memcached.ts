@@ -2,12 +2,12 @@ import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Account, writeFor } from './account.ts'
-import { dataFolders } from './data-folders.ts'
-import { foundOnce, type Program } from './debian-program.ts'
+import { environmentOf, type Program } from './debian-program.ts'
 import type { Engine, Instance, Running } from './engine.ts'
 import { type GuardedProcess, startGuarded } from './guarded-process.ts'
 import { openMemcached } from './memcached-session.ts'
 import { startedIn } from './orphan.ts'
+import { programEngine } from './program-engine.ts'
 
 const wanted = { programs: ['memcached'], packages: ['memcached'] } as const
 
@@ -24,25 +24,7 @@ const mostUsers = 8
  *   `nobody`.
  */
 export function memcachedEngine(home: string): Engine {
-  const folders = dataFolders(home, 'memcached')
-  const program = foundOnce(wanted)
-  return {
-    kind: 'Memcached',
-    port: memcachedPort,
-    async available() {
-      const found = await program()
-      return 'missing' in found ? found.missing : true
-    },
-    async start(instance) {
-      const found = await program()
-      if ('missing' in found) throw new Error(found.missing)
-      const account = await folders.account()
-      const folder = await folders.claim(instance, async () => undefined)
-      return launch(found, account, folder, instance)
-    },
-    wipe: (name) => folders.wipe(name),
-    kept: () => folders.kept(),
-  }
+  return programEngine(home, { kind: 'Memcached', port: memcachedPort, wanted, folder: 'memcached', launch })
 }
 
 async function launch(
@@ -65,10 +47,7 @@ async function launch(
       account,
       folder,
       log: log.fd,
-      environment: {
-        PATH: process.env.PATH ?? '/usr/bin:/bin',
-        ...(program.libraries === '' ? {} : { LD_LIBRARY_PATH: program.libraries }),
-      },
+      environment: environmentOf(program),
     },
   )
   await log.close()

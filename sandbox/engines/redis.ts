@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient, ErrorReply } from '@redis/client'
 import { type Account, writeFor } from './account.ts'
-import { dataFolders } from './data-folders.ts'
-import { foundOnce, type Program } from './debian-program.ts'
+import { environmentOf, type Program } from './debian-program.ts'
 import type { Engine, Instance, Running } from './engine.ts'
 import { type GuardedProcess, startGuarded } from './guarded-process.ts'
+import { programEngine } from './program-engine.ts'
 import { compareRedisSettings, parseRedisSettings } from './redis-settings.ts'
 
 const wanted = { programs: ['redis-server'], packages: ['redis-server'] } as const
@@ -31,25 +31,7 @@ save ""
  * @param home Folder for data; made when absent. When we are root it must be reachable for the user `nobody`.
  */
 export function redisEngine(home: string): Engine {
-  const folders = dataFolders(home, 'redis')
-  const program = foundOnce(wanted)
-  return {
-    kind: 'Redis',
-    port: redisPort,
-    async available() {
-      const found = await program()
-      return 'missing' in found ? found.missing : true
-    },
-    async start(instance) {
-      const found = await program()
-      if ('missing' in found) throw new Error(found.missing)
-      const account = await folders.account()
-      const folder = await folders.claim(instance, async () => undefined)
-      return launch(found, account, folder, instance)
-    },
-    wipe: (name) => folders.wipe(name),
-    kept: () => folders.kept(),
-  }
+  return programEngine(home, { kind: 'Redis', port: redisPort, wanted, folder: 'redis', launch })
 }
 
 async function launch(
@@ -68,10 +50,7 @@ async function launch(
     account,
     folder,
     log: log.fd,
-    environment: {
-      PATH: process.env.PATH ?? '/usr/bin:/bin',
-      ...(program.libraries === '' ? {} : { LD_LIBRARY_PATH: program.libraries }),
-    },
+    environment: environmentOf(program),
   })
   await log.close()
   let password = instance.password
