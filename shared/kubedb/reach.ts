@@ -69,11 +69,10 @@ async function readAround(
   record: InstanceRecord,
 ): Promise<{ inside: Inside; binding?: AppBinding }> {
   const { kind, namespace, name } = record.database
-  const secrets = { api: '/api/v1', namespace, plural: 'secrets' }
   const [database, binding, guessed] = await Promise.all([
     broker.cluster.get(Resource, databases(kindOf(kind), namespace), name),
     broker.cluster.get(AppBinding, records(namespace), name),
-    broker.cluster.get(Secret, secrets, `${name}-auth`),
+    readSecret(broker, namespace, `${name}-auth`),
   ])
   if (database?.metadata.labels[instanceLabel] !== hash26(record.info.instanceId)) {
     return { inside: { state: 'gone' } }
@@ -82,9 +81,7 @@ async function readAround(
   const why = unreachable(database)
   if (why !== undefined) return { inside: { state: halted(database) ? 'suspended' : 'unreachable', why } }
   if (!binding) return { inside: unpublished }
-  const secretName = binding.spec.secret?.name ?? `${name}-auth`
-  const secret =
-    secretName === `${name}-auth` ? guessed : await broker.cluster.get(Secret, secrets, secretName)
+  const secret = await authSecretOf(broker, record, binding, guessed)
   const administrator = administratorOf(kindOf(kind), secret)
   if (!administrator) {
     return { inside: { state: 'unreachable', why: 'KubeDB has not made the password of the database yet' } }
@@ -98,6 +95,24 @@ async function readAround(
     password: administrator.password,
   }
   return { inside: { state: 'reachable', admin }, binding }
+}
+
+const readSecret = (broker: Broker, namespace: string, name: string): Promise<Secret | undefined> =>
+  broker.cluster.get(Secret, { api: '/api/v1', namespace, plural: 'secrets' }, name)
+
+/**
+ * The Secret that the AppBinding names.
+ *
+ * @param guessed the one of KubeDB's usual name, which has been read beside the AppBinding: mostly it is that one
+ */
+async function authSecretOf(
+  broker: Broker,
+  { database: { namespace, name } }: InstanceRecord,
+  binding: AppBinding | undefined,
+  guessed: Secret | undefined,
+): Promise<Secret | undefined> {
+  const named = binding?.spec.secret?.name ?? `${name}-auth`
+  return named === `${name}-auth` ? guessed : readSecret(broker, namespace, named)
 }
 
 function administratorOf(
@@ -126,15 +141,12 @@ export async function readSharedAccount(
   record: InstanceRecord,
 ): Promise<{ name: string; password: string }> {
   const { kind, namespace, name } = record.database
-  const secrets = { api: '/api/v1', namespace, plural: 'secrets' }
   try {
     const [binding, guessed] = await Promise.all([
       broker.cluster.get(AppBinding, records(namespace), name),
-      broker.cluster.get(Secret, secrets, `${name}-auth`),
+      readSecret(broker, namespace, `${name}-auth`),
     ])
-    const secretName = binding?.spec.secret?.name ?? `${name}-auth`
-    const secret =
-      secretName === `${name}-auth` ? guessed : await broker.cluster.get(Secret, secrets, secretName)
+    const secret = await authSecretOf(broker, record, binding, guessed)
     const account = administratorOf(kindOf(kind), secret)
     if (!account) {
       throw new BrokerError(
