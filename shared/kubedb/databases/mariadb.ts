@@ -1,25 +1,21 @@
 /** MariaDB as KubeDB runs it: a server on its own, or a Galera cluster, all of whose servers can be written to. */
 import { isObject, type JsonObject } from '../../json.ts'
 import type { Setting } from '../../nouns.ts'
-import { pods } from './address.ts'
 import { alike, withResources, withStorage } from './components.ts'
 import type { Database, Dimension } from './database.ts'
-import {
-  configuration,
-  disks,
-  impossible,
-  object,
-  ordinary,
-  resources,
-  servers,
-  storageClass,
-  storageType,
-  tls,
-  version,
-} from './dimensions.ts'
+import { impossible } from './dimensions.ts'
 import { begin, finish, hold, olderThan, sizable, withTls } from './draft.ts'
-import { accounts, commonSettings, credentials, databaseName, size, withSettings } from './mysql-family.ts'
-import { at } from './spec.ts'
+import {
+  accounts,
+  commonSettings,
+  credentials,
+  databaseName,
+  dimensions,
+  members,
+  modeOf,
+  size,
+  withSettings,
+} from './mysql-family.ts'
 
 const container = 'mariadb'
 const layout = alike(container)
@@ -31,8 +27,6 @@ const settings: { [name: string]: Setting } = {
   max_statement_time: { type: 'number', min: 0, max: 86400 },
   innodb_log_file_size: size,
 }
-
-const modeOf = (spec: JsonObject) => at(spec, 'topology.mode')
 
 /** KubeDB's rules; what is not said yet is filled in by `build`. */
 function mistakes(spec: JsonObject): string[] {
@@ -120,31 +114,12 @@ export const mariadb: Database = {
     return finish(spec, wanted, circumstances)
   },
 
-  dimensions: [
-    ...ordinary,
-    storageType,
-    topology,
-    storageClass(layout, 'one'),
-    disks(layout),
-    resources(layout),
-    servers({
-      paths: ['replicas'],
-      read: (spec) => ({ member: spec.replicas ?? 1 }),
-      limit: (_, wanted) =>
-        Number(object(wanted).member) > 9
-          ? 'replicas: KubeDB scales a Galera cluster to 9 servers at most'
-          : undefined,
-    }),
-    tls({ also: ['requireSSL'] }),
-    configuration(),
-    version(),
-  ],
+  dimensions: dimensions(layout, topology, {
+    servers: 9,
+    why: 'replicas: KubeDB scales a Galera cluster to 9 servers at most',
+  }),
 
-  members(place) {
-    // The Service spreads clients over all servers; sessions are listed and ended on each by itself.
-    const { name, spec } = place
-    return modeOf(spec) === null ? [] : pods(place, name, name, Number(spec.replicas ?? 1))
-  },
+  members,
 
   credentials: (reach, user) =>
     credentials(reach, user, {

@@ -1,9 +1,23 @@
 /** What MySQL and the engines that speak its protocol have in common. Pure, but for loading the driver. */
 import { isObject, type JsonObject } from '../../json.ts'
 import type { Setting } from '../../nouns.ts'
-import { addresses, common, encoded, loginOf } from './address.ts'
-import type { Accounts, Reach, Wanted } from './database.ts'
+import { addresses, common, encoded, loginOf, pods } from './address.ts'
+import type { Layout } from './components.ts'
+import type { Accounts, Dimension, Place, Reach, Wanted } from './database.ts'
+import {
+  configuration,
+  disks,
+  object,
+  ordinary,
+  resources,
+  servers,
+  storageClass,
+  storageType,
+  tls,
+  version,
+} from './dimensions.ts'
 import { lines, withFile } from './draft.ts'
+import { at } from './spec.ts'
 
 /** Units are required, so that no value means something else than it seems to. */
 export const size: Setting = { type: 'string', pattern: '^([1-9][0-9]{0,6}[KM]|[1-9][0-9]{0,2}G)$' }
@@ -92,4 +106,41 @@ export const accounts: Accounts = {
     const users = await import('./mysql-users.ts')
     return users.connect(admin)
   },
+}
+
+/** @returns how the servers work together; null for a server on its own */
+export const modeOf = (spec: JsonObject) => at(spec, 'topology.mode')
+
+/** Sessions are listed and ended on each server by itself, whichever the Service leads to. */
+export function members(place: Place): string[] {
+  const { name, spec } = place
+  return modeOf(spec) === null ? [] : pods(place, name, name, Number(spec.replicas ?? 1))
+}
+
+/**
+ * @param topology how the servers work together
+ * @param most servers that KubeDB scales a running database to, and what to say to whoever wants more
+ * @returns what can change in a running database, in the order of change
+ */
+export function dimensions(
+  layout: Layout,
+  topology: Dimension,
+  most: { servers: number; why: string },
+): Dimension[] {
+  return [
+    ...ordinary,
+    storageType,
+    topology,
+    storageClass(layout, 'one'),
+    disks(layout),
+    resources(layout),
+    servers({
+      paths: ['replicas'],
+      read: (spec) => ({ member: spec.replicas ?? 1 }),
+      limit: (_, wanted) => (Number(object(wanted).member) > most.servers ? most.why : undefined),
+    }),
+    tls({ also: ['requireSSL'] }),
+    configuration(),
+    version(),
+  ]
 }

@@ -2,26 +2,20 @@
 import { createHash } from 'node:crypto'
 import { isObject, type JsonObject } from '../../json.ts'
 import type { Setting } from '../../nouns.ts'
-import { pods } from './address.ts'
 import { alike, withResources, withStorage } from './components.ts'
 import type { Change, Database, Dimension } from './database.ts'
-import {
-  compareVersions,
-  configuration,
-  disks,
-  impossible,
-  object,
-  ordinary,
-  resources,
-  section,
-  servers,
-  storageClass,
-  storageType,
-  tls,
-  version,
-} from './dimensions.ts'
+import { compareVersions, impossible, object, section } from './dimensions.ts'
 import { begin, finish, hold, olderThan, sizable, withTls } from './draft.ts'
-import { accounts, commonSettings, credentials, databaseName, withSettings } from './mysql-family.ts'
+import {
+  accounts,
+  commonSettings,
+  credentials,
+  databaseName,
+  dimensions,
+  members,
+  modeOf,
+  withSettings,
+} from './mysql-family.ts'
 import { at, put } from './spec.ts'
 
 const container = 'mysql'
@@ -35,8 +29,6 @@ const settings: { [name: string]: Setting } = {
   innodb_redo_log_capacity: { type: 'string', pattern: '^([1-9][0-9]{1,5}M|[1-9][0-9]{0,1}G)$' },
   innodb_thread_concurrency: { type: 'integer', min: 0, max: 1000 },
 }
-
-const modeOf = (spec: JsonObject) => at(spec, 'topology.mode')
 
 /** KubeDB's rules; what is not said yet is filled in by `complete`. */
 function mistakes(spec: JsonObject): string[] {
@@ -163,31 +155,12 @@ export const mysql: Database = {
     ranges: (spec) => (at(spec, 'topology.mode') === null ? 'standalone' : 'groupReplication'),
   },
 
-  dimensions: [
-    ...ordinary,
-    storageType,
-    topology,
-    storageClass(layout, 'one'),
-    disks(layout),
-    resources(layout),
-    servers({
-      paths: ['replicas'],
-      read: (spec) => ({ member: spec.replicas ?? 1 }),
-      limit: (_, wanted) =>
-        Number(object(wanted).member) > 8
-          ? 'replicas: KubeDB scales a running group to 8 servers at most; only a new instance can have 9'
-          : undefined,
-    }),
-    tls({ also: ['requireSSL'] }),
-    configuration(),
-    version(),
-  ],
+  dimensions: dimensions(layout, topology, {
+    servers: 8,
+    why: 'replicas: KubeDB scales a running group to 8 servers at most; only a new instance can have 9',
+  }),
 
-  members(place) {
-    // Sessions are listed and ended on each server by itself.
-    const { name, spec } = place
-    return modeOf(spec) === null ? [] : pods(place, name, name, Number(spec.replicas ?? 1))
-  },
+  members,
 
   credentials: (reach, user) =>
     credentials(reach, user, {
