@@ -43,7 +43,7 @@ export function servicePage(service: ServiceEntry, kind: Database): string {
     ...moves(plans, kind),
     '## Bindings',
     '',
-    ...bindings(plans, kind),
+    ...bindings(service, plans, kind),
   ].join('\n')
 }
 
@@ -242,7 +242,7 @@ function move(kind: Database, from: Plan, to: Plan): string | undefined {
   return plan.kind === 'impossible' ? undefined : inWords(plan)
 }
 
-function bindings(plans: readonly Plan[], kind: Database): string[] {
+function bindings(service: ServiceEntry, plans: readonly Plan[], kind: Database): string[] {
   if (!plans.some(({ bindable }) => bindable)) return ['Instances of this service cannot be bound.', '']
   const [plan] = plans
   if (!plan) return []
@@ -268,7 +268,7 @@ function bindings(plans: readonly Plan[], kind: Database): string[] {
     .replaceAll('"port": 0', '"port": PORT')
     .replaceAll(':0', ':PORT')
   return [
-    `Roles that a binding may ask for: ${kind.roles.map(code).join(', ')}; the first one unless it asks. What they may is in [bindings](../bindings.md).`,
+    `Roles that a binding may ask for: ${kind.roles.map(code).join(', ')}; the first one unless it asks. What they may, and how an application uses its credentials, is on [the page about bindings of this service](../bindings/${service.name}.md); what is the same for all is in [bindings](../bindings.md).`,
     '',
     `Credentials, of plan \`${plan.name}\`; with TLS the certificate authority is added as \`rootCert\`:`,
     '',

@@ -1,11 +1,8 @@
-/** The accounts of bindings: what an application logs in with. */
+/** The accounts that bindings have for themselves: what an application logs in with. */
 import type { BindingInfo } from './binding-record.ts'
 import type { Broker } from './broker.ts'
 import type { Account } from './databases/database.ts'
-import { kindOf } from './databases/kinds.ts'
-import type { InstanceRecord } from './instance-record.ts'
 import { derivePassword } from './passwords.ts'
-import { readSharedAccount } from './reach.ts'
 
 /**
  * @returns user and password that a binding has for itself
@@ -16,18 +13,4 @@ export async function ownAccount(broker: Broker, info: BindingInfo): Promise<Acc
   const key = await broker.keys.get(info.keyId)
   const password = derivePassword(key, { scheme, nonce, instanceId, bindingId, user })
   return { name: user, password, role, expiresAt }
-}
-
-/**
- * @returns user and password of a binding, also where it shares them with all others
- * @throws {BrokerError} as `ownAccount`; Unavailable while a shared account is not known
- */
-export async function accountOf(
-  broker: Broker,
-  instance: InstanceRecord,
-  info: BindingInfo,
-): Promise<Pick<Account, 'name' | 'password'>> {
-  return kindOf(instance.database.kind).accounts.by === 'sharing'
-    ? readSharedAccount(broker, instance)
-    : ownAccount(broker, info)
 }

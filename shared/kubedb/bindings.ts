@@ -3,7 +3,7 @@ import { BrokerError } from '../errors.ts'
 import { equal, type JsonObject } from '../json.ts'
 import { errorFields, log } from '../log.ts'
 import type { LastOperation, Outcome, Role } from '../nouns.ts'
-import { accountOf, ownAccount } from './accounts.ts'
+import { ownAccount } from './accounts.ts'
 import { ApiError, translate } from './api-error.ts'
 import {
   type BindingInfo,
@@ -28,6 +28,7 @@ import {
   type Inside,
   readApplicationReach,
   readInside,
+  readShared,
   readSurroundings,
   type Surroundings,
 } from './reach.ts'
@@ -297,7 +298,9 @@ async function complete(
       return declared(broker, instance, kind.accounts, record, around, asynchronous)
     case 'sharing': {
       const { info } = await ready(broker, record, async () => undefined)
-      return { state: 'done', created, value: await show(broker, instance, { ...record, info }) }
+      const { application: reach, admin } = around
+      const credentials = kind.credentials(reach, { name: admin.username, password: admin.password })
+      return { state: 'done', created, value: { info, credentials, reach } }
     }
     case 'connection':
   }
@@ -470,11 +473,16 @@ async function healed(
  * @throws {BrokerError} Unavailable while the database has no address; Misconfigured where its key is missing
  */
 export async function show(broker: Broker, instance: InstanceRecord, record: BindingRecord): Promise<Bound> {
+  const kind = kindOf(instance.database.kind)
+  if (kind.accounts.by === 'sharing') {
+    const { account, reach } = await readShared(broker, instance)
+    return { info: record.info, credentials: kind.credentials(reach, account), reach }
+  }
   const [account, reach] = await Promise.all([
-    accountOf(broker, instance, record.info),
+    ownAccount(broker, record.info),
     readApplicationReach(broker, instance),
   ])
-  return { info: record.info, credentials: kindOf(instance.database.kind).credentials(reach, account), reach }
+  return { info: record.info, credentials: kind.credentials(reach, account), reach }
 }
 
 /**

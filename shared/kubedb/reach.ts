@@ -132,31 +132,30 @@ function administratorOf(
 }
 
 /**
- * The account that all bindings of a database share.
+ * The account that all bindings of a database share, and where applications reach it.
  *
- * @throws {BrokerError} Unavailable as long as it is not known
+ * @throws {BrokerError} Unavailable as long as either is not known
  */
-export async function readSharedAccount(
+export async function readShared(
   broker: Broker,
   record: InstanceRecord,
-): Promise<{ name: string; password: string }> {
+): Promise<{ account: { name: string; password: string }; reach: Reach }> {
   const { kind, namespace, name } = record.database
   try {
-    const [binding, guessed] = await Promise.all([
-      broker.cluster.get(AppBinding, records(namespace), name),
+    const [{ reach, binding }, guessed] = await Promise.all([
+      readApplication(broker, record),
       readSecret(broker, namespace, `${name}-auth`),
     ])
-    const secret = await authSecretOf(broker, record, binding, guessed)
-    const account = administratorOf(kindOf(kind), secret)
+    const account = administratorOf(kindOf(kind), await authSecretOf(broker, record, binding, guessed))
     if (!account) {
       throw new BrokerError(
         'Unavailable',
         'the password of the database is not known just now; try again later',
       )
     }
-    return account
+    return { account, reach }
   } catch (error) {
-    throw error instanceof ApiError ? translate(error, 'reading the password of the database') : error
+    throw error instanceof ApiError ? translate(error, 'reading how the database is reached') : error
   }
 }
 
@@ -166,23 +165,30 @@ export async function readSharedAccount(
  * @throws {BrokerError} Unavailable while the database has no address, e.g. while it is suspended
  */
 export async function readApplicationReach(broker: Broker, record: InstanceRecord): Promise<Reach> {
-  const { namespace, name } = record.database
   try {
-    const [binding, service] = await Promise.all([
-      broker.cluster.get(AppBinding, records(namespace), name),
-      readPrimaryService(broker, record.database),
-    ])
-    const reach = binding ? applicationReach(broker, record, binding, service) : 'the database is not running'
-    if (typeof reach === 'string') {
-      throw new BrokerError(
-        'Unavailable',
-        `the address of the database is not known just now: ${reach}; try again later`,
-      )
-    }
-    return reach
+    return (await readApplication(broker, record)).reach
   } catch (error) {
     throw error instanceof ApiError ? translate(error, 'reading the address of the database') : error
   }
+}
+
+async function readApplication(
+  broker: Broker,
+  record: InstanceRecord,
+): Promise<{ reach: Reach; binding: AppBinding | undefined }> {
+  const { namespace, name } = record.database
+  const [binding, service] = await Promise.all([
+    broker.cluster.get(AppBinding, records(namespace), name),
+    readPrimaryService(broker, record.database),
+  ])
+  const reach = binding ? applicationReach(broker, record, binding, service) : 'the database is not running'
+  if (typeof reach === 'string') {
+    throw new BrokerError(
+      'Unavailable',
+      `the address of the database is not known just now: ${reach}; try again later`,
+    )
+  }
+  return { reach, binding }
 }
 
 /** AppBindings name the in-cluster Service; its `url` differs from kind to kind and is not used. */

@@ -1,11 +1,13 @@
 /** Databases that speak TLS: what an application is given lets it check whom it talks to. */
 import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
+import { rootCertificates } from 'node:tls'
 import { createClient } from '@redis/client'
 import test, { type ExecutionContext } from 'ava'
 import { MongoClient } from 'mongodb'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
+import { openMemcached } from '../../sandbox/engines/memcached-session.ts'
 import { resolveServiceNames } from '../../sandbox/names.ts'
 import type { JsonObject } from '../../shared/json.ts'
 import { openBroker, type TestBroker } from '../support/broker.ts'
@@ -98,6 +100,23 @@ const engines: readonly Engine[] = [
       await client.connect()
       const answer = await client.ping()
       client.destroy()
+      return answer
+    },
+  },
+  {
+    title: 'Memcached',
+    serviceId: 'd88856cb-fe3f-4473-ba8b-641480da810f',
+    planId: 'fdce5e49-fa2d-480b-911d-3b399343c971',
+    async use(credentials, ca = rootCertificates.join('\n')) {
+      const session = await openMemcached({
+        address: text(credentials, 'host'),
+        port: Number(credentials.port),
+        username: text(credentials, 'username'),
+        password: text(credentials, 'password'),
+        ca,
+      })
+      const answer = await session.send('version')
+      session.close()
       return answer
     },
   },

@@ -104,6 +104,28 @@ for (const [what, template, wanted, message] of [
     /disableSecurity: bindings have users/,
   ],
   [
+    'an Elasticsearch for clients with certificates only',
+    {
+      ...combined,
+      configuration: {
+        inline: { 'elasticsearch.yml': 'a: b\nxpack.security.http.ssl.client_authentication: required\n' },
+      },
+    },
+    {},
+    /configuration\.inline\.elasticsearch\.yml: xpack\.security.* demands a certificate of every client, and bindings have a password/,
+  ],
+  [
+    'an OpenSearch for clients with certificates only',
+    {
+      ...combined,
+      configuration: {
+        inline: { 'opensearch.yml': 'plugins.security.ssl.http.clientauth_mode: "REQUIRE"\n' },
+      },
+    },
+    {},
+    /configuration\.inline\.opensearch\.yml: plugins\.security.* demands a certificate of every client/,
+  ],
+  [
     'an OpenSearch in the clear',
     combined,
     { version: 'opensearch-3.4.0', spec: { enableSSL: false } },

@@ -135,6 +135,12 @@ for (const [what, template, wanted, message] of [
   ],
   ['a mode of encryption', { ...single, sslMode: 'allowSSL' }, {}, /sslMode: follows from tls/],
   [
+    'members that know each other by certificates, and nobody else',
+    { ...single, clusterAuthMode: 'x509' },
+    {},
+    /clusterAuthMode: follows from tls/,
+  ],
+  [
     'a file in the plan',
     { ...single, configuration: { inline: { 'mongod.conf': 'net: {}' } } },
     {},

@@ -1,5 +1,6 @@
 import test from 'ava'
 import pg from 'pg'
+import type { JsonObject } from '../../shared/json.ts'
 import { resourcesOf } from '../../shared/kubedb/databases/components.ts'
 import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { compareVersions } from '../../shared/kubedb/databases/dimensions.ts'
@@ -93,6 +94,16 @@ test('a database in memory has no disk, and one with a disk says how large', (t)
   t.throws(() => build({ storageType: 'Durable' }), { ...error, message: /parameters\.storage: missing/ })
   t.throws(() => build({}), { ...error, message: /storageType: missing/ })
   t.notThrows(() => build({}, { storage: '1Gi' }))
+})
+
+test('who demands certificates of applications is refused, for bindings have none', (t) => {
+  const message =
+    /^parameters\.spec\.clientAuthMode: cert demands a certificate of every client, and bindings have a password/
+  const build = (template: JsonObject, spec: JsonObject) =>
+    postgres.build({ ...disk, ...template }, { version: '18.3', spec }, inside)
+  t.throws(() => build({ clientAuthMode: 'cert' }, {}), { name: 'BrokerError', message })
+  t.throws(() => build({}, { clientAuthMode: 'cert' }), { name: 'BrokerError', message })
+  t.is(build({}, { clientAuthMode: 'scram' }).clientAuthMode, 'scram')
 })
 
 test('platforms outside the cluster get a load balancer', (t) => {

@@ -24,6 +24,7 @@ import {
   object,
   ordinary,
   resources,
+  section,
   storageClass,
   storageType,
   tls,
@@ -78,6 +79,10 @@ const settings: { [name: string]: Setting } = {
   'thread_pool.write.queue_size': queue,
 }
 
+/** Settings of either engine by which only clients with a certificate of theirs get in; nodes have others among them. */
+const demandsCertificates =
+  /^\s*["']?(xpack\.security\.http\.ssl\.client_authentication|plugins\.security\.ssl\.http\.clientauth_mode)["']?\s*:\s*["']?required?\b/im
+
 /** KubeDB's rules; what is not said yet is filled in by `complete`. */
 function mistakes(spec: JsonObject): string[] {
   const name = String(spec.version)
@@ -108,6 +113,14 @@ function mistakes(spec: JsonObject): string[] {
   }
   if (spec.enableSSL === false && make === 'opensearch' && compareVersions(name, '2.0') >= 0) {
     found.push('enableSSL: KubeDB cannot change an OpenSearch 2 or later that does not encrypt; make it true')
+  }
+  for (const [file, text] of Object.entries(section(spec.configuration ?? null, 'inline'))) {
+    const demand = demandsCertificates.exec(String(text))
+    if (demand) {
+      found.push(
+        `configuration.inline.${file}: ${demand[1]} demands a certificate of every client, and bindings have a password and no certificate; take it out`,
+      )
+    }
   }
   for (const { path } of layout.components(spec)) {
     const memory = at(resourcesOf(spec, container, path), 'requests.memory')

@@ -14,7 +14,7 @@ import {
   tls,
   version,
 } from './dimensions.ts'
-import { begin, finish, lines, sizable, withFile, withTls } from './draft.ts'
+import { begin, finish, hold, lines, sizable, withFile, withTls } from './draft.ts'
 import { at } from './spec.ts'
 
 const container = 'postgres'
@@ -79,6 +79,14 @@ function replication(spec: JsonObject): JsonObject & { replicas: Json } {
   return { standbyMode: 'Hot', streamingMode: 'Asynchronous', ...spec, replicas }
 }
 
+function mistakes({ clientAuthMode }: JsonObject): string[] {
+  return clientAuthMode === 'cert'
+    ? [
+        'clientAuthMode: cert demands a certificate of every client, and bindings have a password and no certificate; choose scram, or leave it out',
+      ]
+    : []
+}
+
 export const postgres: Database = {
   kind: 'Postgres',
   apiVersion: 'kubedb.com/v1',
@@ -113,6 +121,7 @@ export const postgres: Database = {
     ...sizable('', container),
     'deletionPolicy=Halt|Delete|WipeOut',
   ],
+  mistakes,
   container,
   databaseName: {
     default: 'app',
@@ -124,6 +133,7 @@ export const postgres: Database = {
 
   build(template, wanted, circumstances) {
     let spec = begin(template, wanted)
+    hold(mistakes(spec), wanted)
     if (wanted.replicas !== undefined) spec.replicas = wanted.replicas
     spec = withResources(spec, layout, wanted)
     spec = replication(withStorage(spec, layout, wanted))
