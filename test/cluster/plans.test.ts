@@ -1,6 +1,6 @@
 /**
- * Everything that the broker may ever ask of KubeDB, held against the CRDs: every plan of the shipped catalog, every
- * parameter at its bounds, every change that the planner finds a way for. The CRDs are the sandbox's own, or those that
+ * Everything that the broker may ever ask of KubeDB, held against the CRDs: every plan of the shipped catalog and
+ * of the services that can be added to it, every parameter at its bounds, every change that the planner finds a way for. The CRDs are the sandbox's own, or those that
  * KUBEDB_CRDS names. No operator and no webhook is there: what KubeDB itself would refuse is others' to test.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -25,9 +25,9 @@ import {
   withClusterOffers,
   writtenBy,
 } from '../support/plan-walk.ts'
-import { type Shipped, shippedPlans } from '../support/shipped-catalog.ts'
+import { allPlans, type Shipped } from '../support/shipped-catalog.ts'
 
-const plans = shippedPlans().map(withClusterOffers)
+const plans = allPlans().map(withClusterOffers)
 /** Requests at once: strict validation against KubeDB's own CRDs is work, and a busy machine has a limit per request. */
 const width = 8
 

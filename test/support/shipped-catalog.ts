@@ -1,11 +1,11 @@
 /** The catalog that the project ships, for tests that walk its plans. */
-import { readFileSync } from 'node:fs'
 import type { Database } from '../../shared/kubedb/databases/database.ts'
 import { kindOf, kinds } from '../../shared/kubedb/databases/kinds.ts'
 import type { Plan } from '../../shared/nouns.ts'
 import { catalogOf } from '../../shared/osb/catalog.ts'
 import { checkCatalog } from '../../shared/osb/catalog-file.ts'
 import { parseYaml } from '../../shared/osb/catalog-yaml.ts'
+import { catalogParts, catalogWith } from './catalog-parts.ts'
 
 export interface Shipped {
   plan: Plan
@@ -14,7 +14,15 @@ export interface Shipped {
 
 /** @returns every plan of the shipped catalog with its kind */
 export function shippedPlans(): Shipped[] {
-  const text = readFileSync(new URL('../../knative/base/catalog.yaml', import.meta.url), 'utf8')
+  return plansOf(catalogWith([]))
+}
+
+/** @returns those, and every plan of the services that an operator can add: all kinds that the broker knows */
+export function allPlans(): Shipped[] {
+  return plansOf(catalogWith(catalogParts()))
+}
+
+function plansOf(text: string): Shipped[] {
   const catalog = catalogOf(checkCatalog(parseYaml(text), kinds), kinds)
   return catalog.services.flatMap(({ plans }) => plans.map((plan) => ({ plan, kind: kindOf(plan.kind) })))
 }

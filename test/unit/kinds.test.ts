@@ -9,9 +9,9 @@ import type { Parameters } from '../../shared/nouns.ts'
 import { boundsFormat } from '../../shared/osb/catalog-format.ts'
 import { sameMake } from '../../shared/osb/maintenance.ts'
 import { checkParameters } from '../../shared/osb/parameters.ts'
-import { type Shipped, shippedPlan, shippedPlans } from '../support/shipped-catalog.ts'
+import { allPlans, type Shipped, shippedPlan } from '../support/shipped-catalog.ts'
 
-const plans = shippedPlans()
+const plans = allPlans()
 
 function resolved({ plan, kind }: Shipped, sent: Parameters = {}) {
   const checked = checkParameters(plan, kind, sent, 'create', [])
