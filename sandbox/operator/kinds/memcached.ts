@@ -7,11 +7,12 @@ import {
   engineResources,
   podTemplateOf,
 } from '../defaults.ts'
-import type { AuthShape, Component, Context, Kind, OpsContext, ServiceShape } from '../kind.ts'
+import type { AuthShape, Component, Context, Kind, OpsContext } from '../kind.ts'
 import { authSecretName, governingServiceName, replicasOf } from '../offshoots.ts'
 import { oneTlsOperation, rotateAuth, updateVersion } from '../ops-complaints.ts'
 import { type Database, resources, type Spec, Unscoped, type Version } from '../resources.ts'
 import { mergeDirectives } from '../settings-text.ts'
+import { issuedTls, servicesOf } from '../shapes.ts'
 import {
   containersOf,
   validateDeletionPolicy,
@@ -25,8 +26,6 @@ import { WorkloadError } from '../workload-error.ts'
 
 const MemcachedSpec = v.looseObject({ disableAuth: v.optional(v.boolean(), false) })
 const isOpen = (spec: Spec) => v.parse(MemcachedSpec, spec).disableAuth
-
-const aliases = ['server', 'client', 'metrics-exporter']
 
 /** One entry, `authData`, with a line `user:password` each; the first is the administrator's. */
 const auth: AuthShape = {
@@ -67,15 +66,12 @@ export const memcached: Kind = {
   auth,
   config: { takes: (file) => file === 'memcached.conf', merge: mergeDirectives },
   tls: {
-    wanted: ({ tls }) => tls !== undefined,
-    needsIssuer: true,
-    aliases: ({ tls }) => (tls ? aliases : []),
-    server: 'server',
+    ...issuedTls,
     added: () => ({}),
     removed: () => ({}),
   },
   components,
-  services,
+  services: (db) => servicesOf(db, { port: 11211 }),
   // Nobody has defined a URL for it: no path, and a scheme that says little.
   client: () => ({ scheme: 'tcp' }),
   admission: {
@@ -117,14 +113,6 @@ function components(db: Database): Component[] {
       governing: governingServiceName(db),
       containers: [{ name: 'memcached', ports: [{ name: 'db', containerPort: 11211 }] }],
     },
-  ]
-}
-
-function services(db: Database): ServiceShape[] {
-  const port = { port: 11211, targetPort: 'db' }
-  return [
-    { name: governingServiceName(db), headless: true, ports: [{ name: 'db', ...port }] },
-    { name: db.metadata.name, alias: 'primary', ports: [{ name: 'primary', ...port }] },
   ]
 }
 

@@ -27,6 +27,7 @@ import {
   type Version,
 } from '../resources.ts'
 import { mergeYaml } from '../settings-text.ts'
+import { certificateAliases, issuedTls } from '../shapes.ts'
 import { partAt } from '../spec-path.ts'
 import {
   validateDeletionPolicy,
@@ -77,8 +78,6 @@ function templatePaths(spec: Spec): Path[] {
   ]
 }
 
-const aliases = ['server', 'client', 'metrics-exporter']
-
 export const mongodb: Kind = {
   kind: 'MongoDB',
   plural: 'mongodbs',
@@ -88,10 +87,8 @@ export const mongodb: Kind = {
   auth: basicAuth('root', { fixed: false }),
   config: { takes: (file) => file === 'mongod.conf', merge: mergeYaml },
   tls: {
+    ...issuedTls,
     wanted: (spec) => spec.tls !== undefined && parsed(spec).sslMode !== 'disabled',
-    needsIssuer: true,
-    aliases: ({ tls }) => (tls ? aliases : []),
-    server: 'server',
     client: 'client',
     added: (spec) => ({ sslMode: 'requireSSL', ...clusterAuth(spec, 'x509') }),
     removed: (spec) => ({ sslMode: 'disabled', ...clusterAuth(spec, 'keyFile') }),
@@ -349,7 +346,7 @@ function defaults(db: Database, version: Version): Spec {
     authSecret: authSecretDefaults(spec),
     sslMode,
     ...(inCluster ? { clusterAuthMode: own.clusterAuthMode || (keyFile ? 'keyFile' : 'x509') } : {}),
-    ...tlsDefaults(db, aliases),
+    ...tlsDefaults(db, certificateAliases),
     ...(own.shardTopology
       ? {
           shardTopology: {

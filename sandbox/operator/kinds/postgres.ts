@@ -14,12 +14,13 @@ import {
 } from '../defaults.ts'
 import type { Block, Component, Context, Kind, OpsContext, ServiceShape } from '../kind.ts'
 import { stashAddon } from '../offshoot-objects.ts'
-import { governingServiceName, replicasOf, roleLabel, standbyServiceName } from '../offshoots.ts'
+import { governingServiceName, replicasOf } from '../offshoots.ts'
 import { expansion, hasNotBegun, rotateAuth, storageMigration, versionsOf } from '../ops-complaints.ts'
 import { databaseNotFound } from '../ops-validation.ts'
 import { parseQuantity } from '../quantity.ts'
 import { type Database, Quantity, Reconfiguration, Resources, type Spec, type Version } from '../resources.ts'
 import { mergeSettings } from '../settings-text.ts'
+import { certificateAliases, issuedTls, servicesOf, storageClassOf } from '../shapes.ts'
 import {
   validateDeletionPolicy,
   validateEnvironment,
@@ -47,7 +48,6 @@ const PostgresSpec = v.looseObject({
 })
 
 const configFile = 'user.conf'
-const aliases = ['server', 'client', 'metrics-exporter']
 
 export const postgres: Kind = {
   kind: 'Postgres',
@@ -58,10 +58,7 @@ export const postgres: Kind = {
   auth: basicAuth('postgres', { fixed: true }),
   config: { takes: (file) => file === configFile, merge: mergeSettings },
   tls: {
-    wanted: ({ tls }) => tls !== undefined,
-    needsIssuer: true,
-    aliases: ({ tls }) => (tls ? aliases : []),
-    server: 'server',
+    ...issuedTls,
     added: (spec, { sslMode, clientAuthMode }) => ({
       sslMode: sslMode ?? sslModeOf(spec) ?? 'verify-full',
       ...(clientAuthMode === undefined ? {} : { clientAuthMode }),
@@ -85,8 +82,7 @@ export const postgres: Kind = {
     defaults,
     validate,
     fixed: ['spec.storageType'],
-    storageClasses: ({ storage }) =>
-      storage?.storageClassName === undefined ? [] : [storage.storageClassName],
+    storageClasses: storageClassOf,
     deletionRefusal: (namespace, name) =>
       `postgres "${namespace}/${name}" can't be terminated. To delete, change spec.deletionPolicy`,
   },
@@ -151,32 +147,15 @@ function components(db: Database): Component[] {
   ]
 }
 
-const databasePort = { port: 5432, targetPort: 'db' }
 const coordinatorClientPort = { name: 'coordinatclient', port: 2379, targetPort: 'coordinatclient' }
 
 function services(db: Database): ServiceShape[] {
-  const governing: ServiceShape = {
-    name: governingServiceName(db),
-    headless: true,
-    ports: [
-      { name: 'db', ...databasePort },
-      { name: 'coordinator', port: 2380, targetPort: 'coordinator' },
-      coordinatorClientPort,
-    ],
-  }
-  const primary: ServiceShape = {
-    name: db.metadata.name,
-    alias: 'primary',
-    selector: { [roleLabel]: 'primary' },
-    ports: [{ name: 'primary', ...databasePort }, coordinatorClientPort],
-  }
-  const standby: ServiceShape = {
-    name: standbyServiceName(db),
-    alias: 'standby',
-    selector: { [roleLabel]: 'standby' },
-    ports: [{ name: 'standby', ...databasePort }],
-  }
-  return replicasOf(db.spec) > 1 ? [governing, primary, standby] : [governing, primary]
+  return servicesOf(db, {
+    port: 5432,
+    roles: replicasOf(db.spec) > 1 ? 'primary and standby' : 'primary',
+    governing: [{ name: 'coordinator', port: 2380, targetPort: 'coordinator' }, coordinatorClientPort],
+    primary: [coordinatorClientPort],
+  })
 }
 
 const arbiterResources = {
@@ -208,7 +187,7 @@ function defaults(db: Database, version: Version): Spec {
     sslMode: own.sslMode || (spec.tls ? 'verify-full' : 'disable'),
     clientAuthMode: own.clientAuthMode || (major < 18 ? 'md5' : 'scram'),
     ...configurationOf(spec),
-    ...tlsDefaults(db, aliases),
+    ...tlsDefaults(db, certificateAliases),
     podTemplate: podTemplateOf(spec.podTemplate, db, version, {
       containers: [
         ['postgres', engineResources],

@@ -12,16 +12,11 @@ import {
   tlsDefaults,
 } from '../defaults.ts'
 import type { Block, Component, Context, Kind, OpsContext, ServiceShape } from '../kind.ts'
-import {
-  certificateSecretName,
-  governingServiceName,
-  replicasOf,
-  roleLabel,
-  standbyServiceName,
-} from '../offshoots.ts'
+import { certificateSecretName, governingServiceName, replicasOf } from '../offshoots.ts'
 import { expansion, oneTlsOperation, rotateAuth, storageMigration, versionsOf } from '../ops-complaints.ts'
 import { type Database, Quantity, Reconfiguration, type Spec, type Version } from '../resources.ts'
 import { mergeDirectives } from '../settings-text.ts'
+import { certificateAliases, issuedTls, servicesOf, storageClassOf } from '../shapes.ts'
 import {
   validateDeletionPolicy,
   validateEnvironment,
@@ -59,8 +54,6 @@ const RedisSpec = v.looseObject({
 const parsed = (spec: Spec) => v.parse(RedisSpec, spec)
 const modeOf = (spec: Spec) => parsed(spec).mode ?? 'Standalone'
 
-const aliases = ['server', 'client', 'metrics-exporter']
-
 export const redis: Kind = {
   kind: 'Redis',
   plural: 'redises',
@@ -74,10 +67,7 @@ export const redis: Kind = {
     acl: aclLines,
   },
   tls: {
-    wanted: ({ tls }) => tls !== undefined,
-    needsIssuer: true,
-    aliases: ({ tls }) => (tls ? aliases : []),
-    server: 'server',
+    ...issuedTls,
     client: 'client',
     added: () => ({}),
     removed: () => ({}),
@@ -99,8 +89,7 @@ export const redis: Kind = {
     defaults,
     validate,
     fixed: ['spec.storageType'],
-    storageClasses: ({ storage }) =>
-      storage?.storageClassName === undefined ? [] : [storage.storageClassName],
+    storageClasses: storageClassOf,
     deletionRefusal: (namespace, name) =>
       `redis "${namespace}/${name}" can't be terminated. To delete, change spec.deletionPolicy`,
   },
@@ -163,27 +152,12 @@ function components(db: Database): Component[] {
 }
 
 function services(db: Database): ServiceShape[] {
-  const port = { port: 6379, targetPort: 'db' }
   const mode = modeOf(db.spec)
-  const gossip = mode === 'Cluster' ? [{ name: 'gossip', port: 16379, targetPort: 'gossip' }] : []
-  const governing: ServiceShape = {
-    name: governingServiceName(db),
-    headless: true,
-    ports: [{ name: 'db', ...port }, ...gossip],
-  }
-  const primary: ServiceShape = {
-    name: db.metadata.name,
-    alias: 'primary',
-    selector: { [roleLabel]: 'primary' },
-    ports: [{ name: 'primary', ...port }],
-  }
-  const standby: ServiceShape = {
-    name: standbyServiceName(db),
-    alias: 'standby',
-    selector: { [roleLabel]: 'standby' },
-    ports: [{ name: 'standby', ...port }],
-  }
-  return mode === 'Sentinel' ? [governing, primary, standby] : [governing, primary]
+  return servicesOf(db, {
+    port: 6379,
+    roles: mode === 'Sentinel' ? 'primary and standby' : 'primary',
+    governing: mode === 'Cluster' ? [{ name: 'gossip', port: 16379, targetPort: 'gossip' }] : [],
+  })
 }
 
 function defaults(db: Database, version: Version): Spec {
@@ -208,7 +182,7 @@ function defaults(db: Database, version: Version): Spec {
     storageType: spec.storageType || 'Durable',
     ...(open ? { disableAuth: true } : { authSecret: authSecretDefaults(spec) }),
     ...aclDefaults(spec),
-    ...tlsDefaults(db, aliases),
+    ...tlsDefaults(db, certificateAliases),
     podTemplate: podTemplateOf(spec.podTemplate, db, version, {
       containers: [
         ['redis', engineResources],
