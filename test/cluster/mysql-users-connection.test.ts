@@ -7,13 +7,16 @@ import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { resolveServiceNames } from '../../sandbox/names.ts'
 import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
-import { connect } from '../../shared/kubedb/databases/mysql-users.ts'
+import { connect as connectTo } from '../../shared/kubedb/databases/mysql-users.ts'
 import { adminOf } from '../support/admin.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { makes, Servers } from './mysql-server.ts'
 import { Relay } from './relay.ts'
 
 const made: Account = { name: `b${'a'.repeat(26)}`, password: 'K9'.repeat(16), role: 'owner' }
+
+const engine = 'An engine of the family'
+const connect = (admin: Admin) => connectTo(admin, engine)
 
 async function using<T>(admin: Admin, work: (users: Users) => Promise<T>): Promise<T> {
   const users = await connect(admin)
@@ -35,6 +38,7 @@ async function assertUnreachable(
   const error = await t.throwsAsync(work, { instanceOf: Unreachable }, what)
   t.true(Date.now() - start < within, `${what}: took ${Date.now() - start} ms`)
   t.regex(error.message, message, what)
+  t.notRegex(error.message, /MySQL/, `${what}: the engine is called by its own name`)
   for (const secret of ['Of the administrator', made.password]) {
     t.false(inspect(error, { depth: 9 }).includes(secret), what)
   }

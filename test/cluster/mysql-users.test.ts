@@ -21,7 +21,7 @@ function login({ name, password }: Account, database = 'app'): Login {
 }
 
 async function using<T>(admin: Admin, work: (users: Users) => Promise<T>): Promise<T> {
-  const users = await connect(admin)
+  const users = await connect(admin, 'the server')
   try {
     return await work(users)
   } finally {

@@ -1,25 +1,23 @@
 /** MariaDB as KubeDB runs it: a server on its own, or a Galera cluster, all of whose servers can be written to. */
 import { isObject, type JsonObject } from '../../json.ts'
 import type { Setting } from '../../nouns.ts'
-import { alike, withResources, withStorage } from './components.ts'
+import { alike } from './components.ts'
 import type { Database, Dimension } from './database.ts'
 import { impossible } from './dimensions.ts'
-import { begin, finish, hold, olderThan, sizable, withTls } from './draft.ts'
+import { olderThan, sizable } from './draft.ts'
 import {
-  accounts,
+  accountsIn,
+  building,
   commonSettings,
   credentials,
-  databaseName,
   dimensions,
-  members,
+  family,
   modeOf,
   size,
-  withSettings,
 } from './mysql-family.ts'
 
 const container = 'mariadb'
 const layout = alike(container)
-const configFile = 'md-config.cnf'
 
 const settings: { [name: string]: Setting } = {
   ...commonSettings,
@@ -28,7 +26,7 @@ const settings: { [name: string]: Setting } = {
   innodb_log_file_size: size,
 }
 
-/** KubeDB's rules; what is not said yet is filled in by `build`. */
+/** KubeDB's rules; what is not said yet is filled in by `complete`. */
 function mistakes(spec: JsonObject): string[] {
   const { replicas } = spec
   const mode = modeOf(spec)
@@ -65,8 +63,8 @@ const topology: Dimension = {
 }
 
 export const mariadb: Database = {
+  ...family,
   kind: 'MariaDB',
-  apiVersion: 'kubedb.com/v1',
   plural: 'mariadbs',
   opsKind: 'MariaDBOpsRequest',
   opsPlural: 'mariadbopsrequests',
@@ -74,22 +72,6 @@ export const mariadb: Database = {
   // the name of a Galera cluster
   maxNameLength: 32,
 
-  parameters: [
-    'version',
-    'cpu',
-    'memory',
-    'storage',
-    'storageClass',
-    'replicas',
-    'tls',
-    'database',
-    'configuration',
-    'deletionPolicy',
-    'suspended',
-    'metadata',
-    'spec',
-  ],
-  lacks: { shards: 'has no shards; ask for more replicas, or for larger servers' },
   settings,
   spec: [
     'replicas',
@@ -100,26 +82,18 @@ export const mariadb: Database = {
   ],
   mistakes,
   container,
-  databaseName,
-  roles: ['owner', 'readWrite', 'readOnly'],
 
-  build(template, wanted, circumstances) {
-    let spec = begin(template, wanted)
-    if (wanted.replicas !== undefined) spec.replicas = wanted.replicas
-    hold(mistakes(spec), wanted)
-    spec = { replicas: modeOf(spec) === null ? 1 : 3, ...spec }
-    spec = withStorage(withResources(spec, layout, wanted), layout, wanted)
-    spec = withTls(spec, wanted.issuer, { requireSSL: true })
-    spec = withSettings(spec, configFile, wanted)
-    return finish(spec, wanted, circumstances)
-  },
+  build: building({
+    layout,
+    configFile: 'md-config.cnf',
+    mistakes,
+    complete: (spec) => ({ replicas: modeOf(spec) === null ? 1 : 3, ...spec }),
+  }),
 
-  dimensions: dimensions(layout, topology, {
+  dimensions: dimensions(layout, [topology], {
     servers: 9,
     why: 'replicas: KubeDB scales a Galera cluster to 9 servers at most',
   }),
-
-  members,
 
   credentials: (reach, user) =>
     credentials(reach, user, {
@@ -127,5 +101,5 @@ export const mariadb: Database = {
       jdbc: { sslMode: isObject(reach.spec.tls) ? 'trust' : 'disable' },
     }),
 
-  accounts,
+  accounts: accountsIn('MariaDB'),
 }

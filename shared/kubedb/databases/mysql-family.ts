@@ -2,8 +2,8 @@
 import { isObject, type JsonObject } from '../../json.ts'
 import type { Setting } from '../../nouns.ts'
 import { addresses, common, encoded, loginOf, pods } from './address.ts'
-import type { Layout } from './components.ts'
-import type { Accounts, Dimension, Place, Reach, Wanted } from './database.ts'
+import { type Layout, withResources, withStorage } from './components.ts'
+import type { Accounts, Database, Dimension, Place, Reach } from './database.ts'
 import {
   configuration,
   disks,
@@ -16,14 +16,14 @@ import {
   tls,
   version,
 } from './dimensions.ts'
-import { lines, withFile } from './draft.ts'
+import { begin, finish, hold, lines, withFile, withTls } from './draft.ts'
 import { at } from './spec.ts'
 
 /** Units are required, so that no value means something else than it seems to. */
 export const size: Setting = { type: 'string', pattern: '^([1-9][0-9]{0,6}[KM]|[1-9][0-9]{0,2}G)$' }
 const seconds: Setting = { type: 'integer', min: 1, max: 31536000 }
 
-/** Settings that neither run code, read or write files, load plugins nor change who may log in. */
+/** Settings of all of them that neither run code, read or write files, load plugins nor change who may log in. */
 export const commonSettings: { [name: string]: Setting } = {
   max_connections: { type: 'integer', min: 20, max: 100000 },
   max_user_connections: { type: 'integer', min: 0, max: 100000 },
@@ -62,22 +62,62 @@ export const commonSettings: { [name: string]: Setting } = {
   default_time_zone: { type: 'string', pattern: '^(SYSTEM|[+-](0[0-9]|1[0-3]):[0-5][0-9])$' },
 }
 
+/** Those that MySQL's own servers know, and those made from its source. */
+export const mysqlSettings: { [name: string]: Setting } = {
+  ...commonSettings,
+  max_execution_time: { type: 'integer', min: 0, max: 86400000 },
+  innodb_redo_log_capacity: { type: 'string', pattern: '^([1-9][0-9]{1,5}M|[1-9][0-9]{0,1}G)$' },
+  innodb_thread_concurrency: { type: 'integer', min: 0, max: 1000 },
+}
+
 function setting(name: string, value: string | number | boolean): string {
   return `${name} = ${typeof value === 'boolean' ? (value ? 'ON' : 'OFF') : value}`
 }
 
-/** @returns the spec with the user's settings in the section that servers read, where there are any */
-export function withSettings(spec: JsonObject, file: string, wanted: Wanted): JsonObject {
-  const text = lines(wanted.configuration, setting)
-  return withFile(spec, file, text === '' ? '' : `[mysqld]\n${text}`)
+/** How one of them differs from the others. */
+interface Make {
+  readonly layout: Layout
+  /** name of the file of settings */
+  readonly configFile: string
+  /** lines of that file that are the broker's, in every database */
+  readonly own?: string
+  mistakes(spec: JsonObject): string[]
+  /** @returns the spec with what KubeDB's webhook would fill in */
+  complete(spec: JsonObject, instance: string): JsonObject
 }
 
-export const databaseName = {
+/** @returns how a spec is made of a plan and parameters; the settings stand in the section that servers read */
+export function building(make: Make): Database['build'] {
+  const { layout, configFile, own = '' } = make
+  return (template, wanted, circumstances) => {
+    let spec = begin(template, wanted)
+    if (wanted.replicas !== undefined) spec.replicas = wanted.replicas
+    hold(make.mistakes(spec), wanted)
+    spec = make.complete(spec, circumstances.instance)
+    spec = withStorage(withResources(spec, layout, wanted), layout, wanted)
+    spec = withTls(spec, wanted.issuer, { requireSSL: true })
+    const settings = own + lines(wanted.configuration, setting)
+    spec = withFile(spec, configFile, settings === '' ? '' : `[mysqld]\n${settings}`)
+    return finish(spec, wanted, circumstances)
+  }
+}
+
+const databaseName = {
   default: 'app',
   pattern: '^[a-z_][a-z0-9_]*$',
   maxLength: 64,
   reserved: ['mysql', 'sys', 'information_schema', 'performance_schema', 'kubedb_system'],
 }
+
+/** Credentials for drivers of MySQL's own. */
+export const mysqlCredentials: Database['credentials'] = (reach, user) =>
+  credentials(reach, user, {
+    type: 'mysql',
+    jdbc: isObject(reach.spec.tls)
+      ? { sslMode: 'REQUIRED' }
+      : // Without certificates to trust, the driver fetches the key that it encrypts the password with.
+        { sslMode: 'PREFERRED', allowPublicKeyRetrieval: 'true' },
+  })
 
 /**
  * @param engine.type as servicebinding.io knows the engine; its JDBC driver has the same name
@@ -100,37 +140,63 @@ export function credentials(
   }
 }
 
-export const accounts: Accounts = {
+/** @param engine what it is called in sentences */
+export const accountsIn = (engine: string): Accounts => ({
   by: 'connection',
   async connect(admin) {
     const users = await import('./mysql-users.ts')
-    return users.connect(admin)
+    return users.connect(admin, engine)
   },
-}
+})
 
 /** @returns how the servers work together; null for a server on its own */
 export const modeOf = (spec: JsonObject) => at(spec, 'topology.mode')
 
 /** Sessions are listed and ended on each server by itself, whichever the Service leads to. */
-export function members(place: Place): string[] {
+function members(place: Place): string[] {
   const { name, spec } = place
-  return modeOf(spec) === null ? [] : pods(place, name, name, Number(spec.replicas ?? 1))
+  const replicas = Number(spec.replicas ?? 1)
+  return replicas > 1 ? pods(place, name, name, replicas) : []
 }
 
+/** What is the same in all of them. */
+export const family = {
+  apiVersion: 'kubedb.com/v1',
+  parameters: [
+    'version',
+    'cpu',
+    'memory',
+    'storage',
+    'storageClass',
+    'replicas',
+    'tls',
+    'database',
+    'configuration',
+    'deletionPolicy',
+    'suspended',
+    'metadata',
+    'spec',
+  ],
+  lacks: { shards: 'has no shards; ask for more replicas, or for larger servers' },
+  databaseName,
+  roles: ['owner', 'readWrite', 'readOnly'],
+  members,
+} satisfies Partial<Database>
+
 /**
- * @param topology how the servers work together
+ * @param topology how the servers work together, where that can differ
  * @param most servers that KubeDB scales a running database to, and what to say to whoever wants more
  * @returns what can change in a running database, in the order of change
  */
 export function dimensions(
   layout: Layout,
-  topology: Dimension,
+  topology: readonly Dimension[],
   most: { servers: number; why: string },
 ): Dimension[] {
   return [
     ...ordinary,
     storageType,
-    topology,
+    ...topology,
     storageClass(layout, 'one'),
     disks(layout),
     resources(layout),

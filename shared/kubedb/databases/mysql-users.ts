@@ -9,7 +9,7 @@ import { isRight, readAccount, repair } from './mysql-users/account.ts'
 import { failure, isConflict } from './mysql-users/failure.ts'
 import { prepare } from './mysql-users/preparation.ts'
 import { removeAccount } from './mysql-users/removal.ts'
-import { Session } from './mysql-users/session.ts'
+import { type ServerAdmin, Session } from './mysql-users/session.ts'
 import { unmatched } from './mysql-users/verifier.ts'
 
 /** Names that the broker gives; everything else in the server belongs to others. */
@@ -19,15 +19,17 @@ const attempts = 10
 /**
  * Opens an administrator's connection. Calls on the result are carried out one after the other.
  *
- * @param admin with all privileges and the right to grant them; all work ends by `deadline` or when `signal` aborts
+ * @param to with all privileges and the right to grant them; all work ends by `deadline` or when `signal` aborts
+ * @param engine what the server is called in sentences
  * @throws {Unreachable} when the server does not take the connection within five seconds
  */
-export async function connect(admin: Admin): Promise<Users> {
+export async function connect(to: Admin, engine: string): Promise<Users> {
+  const admin: ServerAdmin = { ...to, engine }
   const session = await Session.open(admin)
   let last: Promise<unknown> = Promise.resolve()
   const inTurn = <T>(doing: string, work: () => Promise<T>): Promise<T> => {
     const result = last.then(work).catch((error: unknown) => {
-      throw failure(error, doing)
+      throw failure(error, doing, engine)
     })
     // the caller gets the error from `result`; here only the order matters
     last = result.catch(() => undefined)
@@ -75,7 +77,7 @@ async function create(session: Session, admin: Admin, account: Account): Promise
   }
 }
 
-async function drop(session: Session, admin: Admin, name: string): Promise<void> {
+async function drop(session: Session, admin: ServerAdmin, name: string): Promise<void> {
   assertOurs(name)
   await removeAccount(session, admin, name)
 }

@@ -1,34 +1,23 @@
 /** MySQL as KubeDB runs it: a server on its own, or a group of servers that replicate to each other. */
 import { createHash } from 'node:crypto'
 import { isObject, type JsonObject } from '../../json.ts'
-import type { Setting } from '../../nouns.ts'
-import { alike, withResources, withStorage } from './components.ts'
+import { alike } from './components.ts'
 import type { Change, Database, Dimension } from './database.ts'
 import { compareVersions, impossible, object, section } from './dimensions.ts'
-import { begin, finish, hold, olderThan, sizable, withTls } from './draft.ts'
+import { olderThan, sizable } from './draft.ts'
 import {
-  accounts,
-  commonSettings,
-  credentials,
-  databaseName,
+  accountsIn,
+  building,
   dimensions,
-  members,
+  family,
   modeOf,
-  withSettings,
+  mysqlCredentials,
+  mysqlSettings,
 } from './mysql-family.ts'
 import { at, put } from './spec.ts'
 
 const container = 'mysql'
 const layout = alike(container)
-const configFile = 'my-config.cnf'
-
-/** Those that MariaDB does not know. */
-const settings: { [name: string]: Setting } = {
-  ...commonSettings,
-  max_execution_time: { type: 'integer', min: 0, max: 86400000 },
-  innodb_redo_log_capacity: { type: 'string', pattern: '^([1-9][0-9]{1,5}M|[1-9][0-9]{0,1}G)$' },
-  innodb_thread_concurrency: { type: 'integer', min: 0, max: 1000 },
-}
 
 /** KubeDB's rules; what is not said yet is filled in by `complete`. */
 function mistakes(spec: JsonObject): string[] {
@@ -102,31 +91,15 @@ const topology: Dimension = {
 }
 
 export const mysql: Database = {
+  ...family,
   kind: 'MySQL',
-  apiVersion: 'kubedb.com/v1',
   plural: 'mysqls',
   opsKind: 'MySQLOpsRequest',
   opsPlural: 'mysqlopsrequests',
   versionsPlural: 'mysqlversions',
   maxNameLength: 40,
 
-  parameters: [
-    'version',
-    'cpu',
-    'memory',
-    'storage',
-    'storageClass',
-    'replicas',
-    'tls',
-    'database',
-    'configuration',
-    'deletionPolicy',
-    'suspended',
-    'metadata',
-    'spec',
-  ],
-  lacks: { shards: 'has no shards; ask for more replicas, or for larger servers' },
-  settings,
+  settings: mysqlSettings,
   spec: [
     'replicas',
     'topology.mode=GroupReplication',
@@ -137,39 +110,18 @@ export const mysql: Database = {
   ],
   mistakes,
   container,
-  databaseName,
-  roles: ['owner', 'readWrite', 'readOnly'],
 
-  build(template, wanted, circumstances) {
-    let spec = begin(template, wanted)
-    if (wanted.replicas !== undefined) spec.replicas = wanted.replicas
-    hold(mistakes(spec), wanted)
-    spec = complete(spec, circumstances.instance)
-    spec = withStorage(withResources(spec, layout, wanted), layout, wanted)
-    spec = withTls(spec, wanted.issuer, { requireSSL: true })
-    spec = withSettings(spec, configFile, wanted)
-    return finish(spec, wanted, circumstances)
-  },
+  build: building({ layout, configFile: 'my-config.cnf', mistakes, complete }),
 
   upgrades: {
     ranges: (spec) => (at(spec, 'topology.mode') === null ? 'standalone' : 'groupReplication'),
   },
 
-  dimensions: dimensions(layout, topology, {
+  dimensions: dimensions(layout, [topology], {
     servers: 8,
     why: 'replicas: KubeDB scales a running group to 8 servers at most; only a new instance can have 9',
   }),
 
-  members,
-
-  credentials: (reach, user) =>
-    credentials(reach, user, {
-      type: 'mysql',
-      jdbc: isObject(reach.spec.tls)
-        ? { sslMode: 'REQUIRED' }
-        : // Without certificates to trust, the driver fetches the key that it encrypts the password with.
-          { sslMode: 'PREFERRED', allowPublicKeyRetrieval: 'true' },
-    }),
-
-  accounts,
+  credentials: mysqlCredentials,
+  accounts: accountsIn('MySQL'),
 }

@@ -71,11 +71,17 @@ export function told(error: unknown): unknown {
  * @param error why a connection could not be opened
  * @returns the sentence about it, without secrets
  */
-export function unreachable(error: unknown, admin: { username: string; host: string }): Unreachable {
+export function unreachable(
+  error: unknown,
+  admin: { username: string; host: string; engine: string },
+): Unreachable {
   if (error instanceof Unreachable) return error
-  return new Unreachable(`MySQL at ${admin.host} takes no connection just now: ${reason(error, admin)}`, {
-    cause: error,
-  })
+  return new Unreachable(
+    `${admin.engine} at ${admin.host} takes no connection just now: ${reason(error, admin)}`,
+    {
+      cause: error,
+    },
+  )
 }
 
 function reason(error: unknown, admin: { username: string }): string {
@@ -92,13 +98,14 @@ function reason(error: unknown, admin: { username: string }): string {
 /**
  * @param error what a call on an open connection ended with
  * @param doing what was being done, e.g. `drop the user`
+ * @param engine what the server is called
  * @returns Unreachable where the same call may succeed later, else an error for the broker's operator
  */
-export function failure(error: unknown, doing: string): unknown {
+export function failure(error: unknown, doing: string, engine: string): unknown {
   if (!(error instanceof ServerError)) return error
   const said = `${error.message} (${error.number})`
   if (isConflict(error) || transient.includes(error.number)) {
-    return new Unreachable(`MySQL could not ${doing} just now: ${said}`, { cause: error })
+    return new Unreachable(`${engine} could not ${doing} just now: ${said}`, { cause: error })
   }
-  return new Error(`MySQL refused to ${doing}: ${said}`, { cause: error })
+  return new Error(`${engine} refused to ${doing}: ${said}`, { cause: error })
 }

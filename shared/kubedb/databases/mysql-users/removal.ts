@@ -7,10 +7,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
-import { type Admin, Unreachable } from '../database.ts'
+import { Unreachable } from '../database.ts'
 import { account, identified } from './account.ts'
 import { isConflict, ServerError } from './failure.ts'
-import { Session } from './session.ts'
+import { type ServerAdmin, Session } from './session.ts'
 import { unmatched } from './verifier.ts'
 
 const attempts = 5
@@ -26,7 +26,7 @@ const noSuchThread = 1094
  *
  * @throws {Unreachable} when its sessions do not end in time
  */
-export async function removeAccount(session: Session, admin: Admin, name: string): Promise<void> {
+export async function removeAccount(session: Session, admin: ServerAdmin, name: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       await remove(session, admin, name)
@@ -42,7 +42,7 @@ export async function removeAccount(session: Session, admin: Admin, name: string
   await dropUnused(session)
 }
 
-async function remove(session: Session, admin: Admin, name: string): Promise<void> {
+async function remove(session: Session, admin: ServerAdmin, name: string): Promise<void> {
   const hosts = await hostsOf(session, name)
   if (hosts.length === 0) return
   for (const host of hosts) await session.run(`ALTER USER ${account(name, host)} ACCOUNT LOCK`)
@@ -118,7 +118,7 @@ async function end(session: Session, id: number | string): Promise<void> {
   }
 }
 
-async function endSessionsOnMembers(admin: Admin, name: string): Promise<void> {
+async function endSessionsOnMembers(admin: ServerAdmin, name: string): Promise<void> {
   const deadline = Math.min(admin.deadline, Date.now() + memberTime)
   await Promise.all(
     admin.members.map((member) =>
@@ -131,7 +131,7 @@ async function endSessionsOnMembers(admin: Admin, name: string): Promise<void> {
  * Best effort: a member that does not answer, or lags so far that it still lets the account log in, must not keep the
  * binding alive on the others. What it replays later drops the account there too.
  */
-async function endSessionsOnMember(admin: Admin, name: string): Promise<void> {
+async function endSessionsOnMember(admin: ServerAdmin, name: string): Promise<void> {
   try {
     const session = await Session.open(admin)
     try {
@@ -160,7 +160,7 @@ async function isShutOut(session: Session, name: string): Promise<boolean> {
 }
 
 /** `host` or `host:port` */
-function address(text: string, admin: Admin): { host: string; port: number } {
+function address(text: string, admin: ServerAdmin): { host: string; port: number } {
   const [, host, port] = /^([^:]+):(\d+)$/.exec(text) ?? []
   return host === undefined ? { host: text, port: admin.port } : { host, port: Number(port) }
 }

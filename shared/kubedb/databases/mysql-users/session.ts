@@ -13,6 +13,11 @@ const farewellTimeout = 500
 /** seconds */
 const lockTimeout = 3
 
+/** An administrator of a server, and what the server is called in sentences. */
+export interface ServerAdmin extends Admin {
+  readonly engine: string
+}
+
 /** What the server is. */
 const Server = v.object({ version: v.string(), wildcards: v.number() })
 
@@ -25,6 +30,7 @@ const opening = `SET SESSION sql_mode = '', autocommit = 1, lock_wait_timeout = 
 const asking = `SELECT VERSION() AS version, 1 /*!80016 AND NOT @@partial_revokes */ AS wildcards`
 
 export class Session {
+  readonly #engine: string
   readonly #connection: Connection
   readonly #stop: (reason: Unreachable) => void
   readonly #ended: Promise<void>
@@ -34,7 +40,8 @@ export class Session {
   #plugin: Plugin = 'caching_sha2_password'
   #wildcards = true
 
-  private constructor(admin: Admin, tls: Attempt) {
+  private constructor(admin: ServerAdmin, tls: Attempt) {
+    this.#engine = admin.engine
     const socket: Socket = connect({ host: admin.host, port: admin.port, noDelay: true, keepAlive: true })
     this.#connection = createConnection({
       // for the name in the certificate
@@ -61,7 +68,9 @@ export class Session {
       this.#lost ??= reason
       socket.destroy()
     }
-    const late = new Unreachable(`MySQL at ${admin.host} did not answer before the request's deadline`)
+    const late = new Unreachable(
+      `${admin.engine} at ${admin.host} did not answer before the request's deadline`,
+    )
     const deadline = setTimeout(() => this.#stop(late), Math.max(0, admin.deadline - Date.now()))
     const abort = () => this.#stop(new Unreachable('the caller has gone away'))
     admin.signal.addEventListener('abort', abort, { once: true })
@@ -79,12 +88,14 @@ export class Session {
    *
    * @throws {Unreachable} when that fails, saying why
    */
-  static async open(admin: Admin): Promise<Session> {
+  static async open(admin: ServerAdmin): Promise<Session> {
     let refusal: unknown
     for (const tls of attempts(admin)) {
       if (admin.signal.aborted) throw new Unreachable('the caller has gone away')
       const session = new Session(admin, tls)
-      const late = new Unreachable(`MySQL at ${admin.host} did not answer within ${connectTimeout / 1000} s`)
+      const late = new Unreachable(
+        `${admin.engine} at ${admin.host} did not answer within ${connectTimeout / 1000} s`,
+      )
       const timer = setTimeout(() => session.#stop(late), connectTimeout)
       try {
         await session.#opened
@@ -165,12 +176,12 @@ export class Session {
       // a refused statement leaves the connection as it is; anything else came from the connection
       const refusal = told(error)
       if (refusal instanceof ServerError && this.#lost === undefined) throw refusal
-      throw this.#lost ?? new Unreachable('MySQL closed the connection')
+      throw this.#lost ?? new Unreachable(`${this.#engine} closed the connection`)
     }
   }
 }
 
-function attempts(admin: Admin): readonly Attempt[] {
+function attempts(admin: ServerAdmin): readonly Attempt[] {
   try {
     return tlsAttempts(admin.query, admin.caBundle)
   } catch (error) {
