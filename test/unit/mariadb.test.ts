@@ -7,6 +7,8 @@ const inside = { addresses: 'cluster', instance: 'i' } as const
 const disk = { storage: { resources: { requests: { storage: '10Gi' } } } }
 const galera = { ...disk, topology: { mode: 'GaleraCluster' } }
 const version = '11.8.5'
+/** Said of every server: what a bind sets reaches one, until its next start. */
+const own = '[mysqld]\nlog_bin_trust_function_creators = ON\n'
 
 test('a plan becomes a complete spec, the defaults of KubeDB that matter written out', (t) => {
   const storage = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Gi' } } }
@@ -15,6 +17,7 @@ test('a plan becomes a complete spec, the defaults of KubeDB that matter written
     replicas: 1,
     storageType: 'Durable',
     storage,
+    configuration: { inline: { 'md-config.cnf': own } },
     deletionPolicy: 'WipeOut',
   })
   t.deepEqual(mariadb.build(galera, { version }, inside), {
@@ -23,6 +26,7 @@ test('a plan becomes a complete spec, the defaults of KubeDB that matter written
     topology: { mode: 'GaleraCluster' },
     storageType: 'Durable',
     storage,
+    configuration: { inline: { 'md-config.cnf': own } },
     deletionPolicy: 'WipeOut',
   })
 })
@@ -32,7 +36,7 @@ test('settings stand in the section of the server; encryption is demanded of cli
   const issuer = { kind: 'Issuer', name: 'ca' } as const
   t.like(mariadb.build(disk, { version, configuration, issuer }, inside), {
     configuration: {
-      inline: { 'md-config.cnf': '[mysqld]\nmax_connections = 60\nmax_statement_time = 2.5\n' },
+      inline: { 'md-config.cnf': `${own}max_connections = 60\nmax_statement_time = 2.5\n` },
     },
     requireSSL: true,
   })

@@ -13,6 +13,7 @@ import {
   dimensions,
   family,
   modeOf,
+  ownersMakeTriggers,
   size,
 } from './mysql-family.ts'
 
@@ -86,6 +87,7 @@ export const mariadb: Database = {
   build: building({
     layout,
     configFile: 'md-config.cnf',
+    own: ownersMakeTriggers,
     mistakes,
     complete: (spec) => ({ replicas: modeOf(spec) === null ? 1 : 3, ...spec }),
   }),

@@ -74,6 +74,13 @@ function setting(name: string, value: string | number | boolean): string {
   return `${name} = ${typeof value === 'boolean' ? (value ? 'ON' : 'OFF') : value}`
 }
 
+/**
+ * Without it a server with a binary log demands the most powerful privilege of whoever makes a function or a trigger. A
+ * bind sets it too (`preparation.ts`), but only on the server that it reaches, and MariaDB forgets that at its restart:
+ * where every server of a cluster can be written to, each has it in its file.
+ */
+export const ownersMakeTriggers = 'log_bin_trust_function_creators = ON\n'
+
 /** How one of them differs from the others. */
 interface Make {
   readonly layout: Layout
