@@ -32,6 +32,8 @@ interface Installation {
   readonly account: Account | undefined
   readonly program: MySqlProgram
   readonly template: string
+  /** settings below those of the user */
+  readonly base: string
 }
 
 /**
@@ -39,28 +41,33 @@ interface Installation {
  * @param find the program to run; a real MySQL where there is one
  */
 export function mysqlEngine(home: string, find = findMySqlProgram): Engine {
-  return engineOf({ kind: 'MySQL', folder: 'mysql', available: mySqlObtainable, find }, home)
+  return mysqlLikeEngine({ kind: 'MySQL', folder: 'mysql', available: mySqlObtainable, find }, home)
 }
 
 /** MariaDB's own server, for its own kind. */
 export function mariadbEngine(home: string): Engine {
-  return engineOf(
+  return mysqlLikeEngine(
     { kind: 'MariaDB', folder: 'mariadb', available: mariaDbObtainable, find: findMariaDb },
     home,
   )
 }
 
-interface Make extends Pick<Engine, 'kind' | 'available'> {
+/** A kind that these servers run. */
+export interface Make extends Pick<Engine, 'kind' | 'available'> {
   /** where its data is, below the folder of all engines */
   readonly folder: string
+  /** settings below those of the user that no other kind has, as lines of its file */
+  settings?(program: MySqlProgram): readonly string[]
   find(): Promise<MySqlProgram | { readonly missing: string }>
 }
 
-function engineOf({ kind, folder: name, available, find }: Make, home: string): Engine {
+/** @param make what a kind has of its own whose servers speak MySQL's protocol */
+export function mysqlLikeEngine(make: Make, home: string): Engine {
+  const { kind, folder: name, available } = make
   const folders = dataFolders(home, name)
   let installation: Promise<Installation> | undefined
   const install = () => {
-    installation ??= prepare(home, folders, find)
+    installation ??= prepare(home, folders, make)
     // A failure (no network, say) is told once per call and tried anew at the next.
     installation.catch(() => {
       installation = undefined
@@ -84,23 +91,23 @@ function engineOf({ kind, folder: name, available, find }: Make, home: string): 
   }
 }
 
-async function prepare(home: string, folders: DataFolders, find: Make['find']): Promise<Installation> {
-  const program = await find()
+async function prepare(home: string, folders: DataFolders, make: Make): Promise<Installation> {
+  const program = await make.find()
   if ('missing' in program) throw new Error(program.missing)
   const account = await folders.account()
-  return { account, program, template: await dataTemplate(program, home, account) }
+  const template = await dataTemplate(program, home, account)
+  return { account, program, template, base: baseSettings(program, make) }
 }
 
 /** Neither make reads the other's data. */
 const dataOf = ({ make }: MySqlProgram): string => `data-${make.toLowerCase()}`
 
 async function launch(installation: Installation, folder: string, instance: Instance): Promise<Running> {
-  const { account, program } = installation
+  const { account, program, base } = installation
   const data = join(folder, dataOf(program))
   await access(data).catch(() => {
     throw new Error(`the data of ${instance.name} was written by another make of server than ${program.make}`)
   })
-  const base = baseSettings(program)
   const configFile = join(folder, 'my.cnf')
   await writeFile(configFile, base + instance.config, { mode: 0o644 })
   const secrets = await writeSecrets(installation, folder, instance)
@@ -166,7 +173,7 @@ async function launch(installation: Installation, folder: string, instance: Inst
 }
 
 /** Below those of the user. MariaDB is told what MySQL does by itself. */
-function baseSettings(program: MySqlProgram): string {
+function baseSettings(program: MySqlProgram, make: Make): string {
   const alike = [
     'character-set-server=utf8mb4',
     'event-scheduler=ON',
@@ -184,6 +191,7 @@ function baseSettings(program: MySqlProgram): string {
   const lines = [
     ...smallAndQuick(program).map((option) => option.replace(/^--/, '')),
     ...(program.make === 'MariaDB' ? alike : own),
+    ...(make.settings?.(program) ?? []),
   ]
   return `[mysqld]\n${lines.join('\n')}\n`
 }
