@@ -3,6 +3,7 @@ import { memcachedEngine } from './memcached.ts'
 import { mongodbEngine } from './mongodb.ts'
 import { mariadbEngine, mysqlEngine } from './mysql.ts'
 import { opensearchEngine } from './opensearch.ts'
+import { perconaXtraDbEngine } from './perconaxtradb.ts'
 import { postgresEngine } from './postgres.ts'
 import { redisEngine } from './redis.ts'
 
@@ -10,6 +11,7 @@ const makes = [
   postgresEngine,
   mysqlEngine,
   mariadbEngine,
+  perconaXtraDbEngine,
   mongodbEngine,
   opensearchEngine,
   redisEngine,

@@ -24,6 +24,7 @@ import { mariadb } from '../support/crd-cases/mariadb.ts'
 import { memcached } from '../support/crd-cases/memcached.ts'
 import { mongodb } from '../support/crd-cases/mongodb.ts'
 import { mysql } from '../support/crd-cases/mysql.ts'
+import { perconaxtradb } from '../support/crd-cases/perconaxtradb.ts'
 import { redis } from '../support/crd-cases/redis.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -531,7 +532,7 @@ test(
   'p'.repeat(63),
 )
 
-for (const cases of [mysql, mariadb, mongodb, redis, memcached, elasticsearch]) {
+for (const cases of [mysql, mariadb, perconaxtradb, mongodb, redis, memcached, elasticsearch]) {
   const { databases, opsRequests, versions } = cases
   const database = databaseKind(cases)
   const request = opsRequestKind(cases)
@@ -577,7 +578,7 @@ test('status is written apart from the spec, with known phases only', async (t) 
     for (const { kind, spec, phase } of [
       { kind: postgres, spec: { version: '18.3' }, phase: 'Ready' },
       { kind: opsRequest, spec: { databaseRef, type: 'Restart' }, phase: 'Successful' },
-      ...[mysql, mariadb, mongodb, redis, memcached, elasticsearch].flatMap((cases) => [
+      ...[mysql, mariadb, perconaxtradb, mongodb, redis, memcached, elasticsearch].flatMap((cases) => [
         { kind: databaseKind(cases), spec: { version: '1' }, phase: 'Ready' },
         { kind: opsRequestKind(cases), spec: { databaseRef, type: 'Restart' }, phase: 'Successful' },
       ]),

@@ -7,6 +7,7 @@ import { mariadb } from '../../sandbox/operator/kinds/mariadb.ts'
 import { memcached } from '../../sandbox/operator/kinds/memcached.ts'
 import { mongodb } from '../../sandbox/operator/kinds/mongodb.ts'
 import { mysql } from '../../sandbox/operator/kinds/mysql.ts'
+import { perconaxtradb } from '../../sandbox/operator/kinds/perconaxtradb.ts'
 import { postgres } from '../../sandbox/operator/kinds/postgres.ts'
 import { redis } from '../../sandbox/operator/kinds/redis.ts'
 import { aclLines } from '../../sandbox/operator/kinds/redis-acl.ts'
@@ -126,6 +127,21 @@ const shapes: Shape[] = [
     },
     parameters: { kind: 'StashAddon' },
   })),
+  {
+    title: 'a Percona XtraDB Cluster',
+    kind: perconaxtradb,
+    spec: { version: '8.4.3', ...durable },
+    pods: ['db-0', 'db-1', 'db-2'],
+    claims: ['data-db-0', 'data-db-1', 'data-db-2'],
+    services: { db: [3306], 'db-pods': [3306] },
+    user: 'root',
+    secrets: ['db-monitor', 'db-replication'],
+    client: {
+      url: 'tcp(db.NAMESPACE.svc:3306)/',
+      service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
+    },
+    parameters: { kind: 'StashAddon' },
+  },
   {
     title: 'a single MongoDB',
     kind: mongodb,

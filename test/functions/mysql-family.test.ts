@@ -1,4 +1,4 @@
-/** MariaDB, a kind that the catalog offers only once an operator adds it, from provision to deprovision over HTTP. */
+/** Kinds of MySQL's protocol that the catalog offers only once an operator adds them, from provision to deprovision over HTTP. */
 import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import test from 'ava'
@@ -10,28 +10,66 @@ import { type OsbAnswer, useBroker } from '../support/broker.ts'
 import { catalogWith } from '../support/catalog-parts.ts'
 import { at, textAt } from '../support/cluster.ts'
 import { credentialsIn, platformOf } from '../support/platform.ts'
+import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test)
 const { cluster } = broker
 test.before('names of Services resolve', () => resolveServiceNames(cluster.names))
 
-const serviceId = '82692866-8e4b-4ec0-815b-7ce19ae9072a'
-const plans = {
-  small: '2b28fa9b-31ae-48a9-a567-d9e261b9873c',
-  cluster: '0e71aff1-f377-4872-bd18-01c26551c8fa',
+/** What is offered, and what tells one from the other. */
+interface Offer {
+  readonly title: string
+  readonly serviceId: string
+  readonly planId: string
+  readonly plural: string
+  readonly type: string
+  /** what its servers say that they are */
+  readonly says: RegExp
+  /** a statement that its servers take from nobody */
+  readonly refused?: string
+  /** what is changed in it, the setting `max_connections` among it */
+  readonly change: JsonObject
+  /** how many servers it has then */
+  readonly servers: number
 }
+
+const mariadb = {
+  serviceId: '82692866-8e4b-4ec0-815b-7ce19ae9072a',
+  plural: 'mariadbs',
+  type: 'mariadb',
+  says: /MariaDB/,
+  change: { configuration: { max_connections: 77, max_statement_time: 30 } },
+}
+const offers: Offer[] = [
+  { ...mariadb, title: 'a single MariaDB', planId: '2b28fa9b-31ae-48a9-a567-d9e261b9873c', servers: 1 },
+  { ...mariadb, title: 'a Galera cluster', planId: '0e71aff1-f377-4872-bd18-01c26551c8fa', servers: 3 },
+  {
+    title: 'a Percona XtraDB Cluster',
+    serviceId: '3b3ebf11-412c-4b87-8800-bceb51c0688f',
+    planId: '9b292d88-a249-4b99-8cd3-205a33c74f1f',
+    plural: 'perconaxtradbs',
+    type: 'mysql',
+    // of MySQL or, where there is none, of MariaDB: which, is not Percona's matter
+    says: /^\d+\.\d+\.\d+/,
+    refused: 'CREATE TABLE without_key (line varchar(20))',
+    change: { replicas: 5, configuration: { max_connections: 77 } },
+    servers: 5,
+  },
+]
 
 const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
 
-test.serial('MariaDB is not offered until its part is in the catalog', async (t) => {
-  const offer = { service_id: serviceId, plan_id: plans.small }
+test.serial('none of them is offered until its part is in the catalog', async (t) => {
   const place = { organization_guid: 'org', space_guid: 'space' }
-  const early = await broker.put(`/v2/service_instances/${randomUUID()}`, { ...offer, ...place })
-  t.is(early.status, 400, brief(early))
   t.is(await readFile(broker.catalogFile, 'utf8'), catalogWith([]))
-  await writeFile(broker.catalogFile, catalogWith(['mariadb.yaml']))
+  for (const { serviceId, planId } of offers) {
+    const offer = { service_id: serviceId, plan_id: planId, ...place }
+    const early = await broker.put(`/v2/service_instances/${randomUUID()}`, offer)
+    t.is(early.status, 400, brief(early))
+  }
+  await writeFile(broker.catalogFile, catalogWith(['mariadb.yaml', 'perconaxtradb.yaml']))
   const catalog = await broker.get('/v2/catalog')
-  t.true(catalog.text.includes(serviceId))
+  for (const { serviceId } of offers) t.true(catalog.text.includes(serviceId))
 })
 
 /** What an application does with nothing but the URI of its binding. */
@@ -51,12 +89,12 @@ async function ask(client: Connection, statement: string): Promise<unknown> {
   return row && Object.values(row)[0]
 }
 
-async function remaining(instanceId: string): Promise<unknown[]> {
+async function remaining({ plural }: Offer, instanceId: string): Promise<unknown[]> {
   const label = `labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
   const ofDatabase = `labelSelector=app.kubernetes.io%2Finstance%3D${databaseName(instanceId, 32)}`
   const paths = [
     `${cluster.recordsPath()}?${label}`,
-    `${cluster.databasesPath('mariadbs')}?${label}`,
+    `${cluster.databasesPath(plural)}?${label}`,
     ...['pods', 'secrets', 'persistentvolumeclaims'].map(
       (one) => `${cluster.databasesPath(one)}?${ofDatabase}`,
     ),
@@ -65,9 +103,9 @@ async function remaining(instanceId: string): Promise<unknown[]> {
   return found.flatMap(({ body }) => at(body, 'items') ?? [])
 }
 
-for (const [plan, planId] of Object.entries(plans)) {
-  test(`${plan}: provisioned, bound, used, changed, unbound, deprovisioned`, async (t) => {
-    const platform = platformOf(broker, { serviceId, planId })
+for (const offer of offers) {
+  test(`${offer.title}: provisioned, bound, used, changed, unbound, deprovisioned`, async (t) => {
+    const platform = platformOf(broker, offer)
     const instanceId = await platform.instance()
     const [first, second] = [randomUUID(), randomUUID()]
     const bound = async (id: string, role: string) => {
@@ -76,18 +114,27 @@ for (const [plan, planId] of Object.entries(plans)) {
       return credentialsIn(answer)
     }
     const [owner, reader] = [await bound(first, 'owner'), await bound(second, 'readOnly')]
-    t.like(owner, { type: 'mariadb', protocol: 'mysql', database: 'app' })
+    t.like(owner, { type: offer.type, protocol: 'mysql', database: 'app' })
     t.deepEqual(credentialsIn(await platform.fetchBinding(instanceId, first)), owner)
-    t.true((await remaining(instanceId)).length > 0)
+    t.true((await remaining(offer, instanceId)).length > 0)
+    await runPrograms(t, cluster, owner, 'mysql', { js: 'mysql2/promise', python: 'pymysql' })
 
     await using(owner, async (client) => {
-      t.regex(String(await ask(client, 'SELECT VERSION()')), /MariaDB/)
-      await client.query('CREATE TABLE notes (line varchar(20))')
+      if (offer.refused) await t.throwsAsync(client.query(offer.refused), { message: /primary key/i })
+      t.regex(String(await ask(client, 'SELECT VERSION()')), offer.says)
+      await client.query('CREATE TABLE notes (line varchar(20) PRIMARY KEY)')
       await client.query("INSERT INTO notes VALUES ('first')")
+      await client.query(
+        'CREATE TRIGGER upper BEFORE INSERT ON notes FOR EACH ROW SET NEW.line = UPPER(NEW.line)',
+      )
     })
-    const wanted = { configuration: { max_connections: 77, max_statement_time: 30 } }
-    const changed = await platform.settle(instanceId, await platform.update(instanceId, wanted))
+    const changed = await platform.settle(instanceId, await platform.update(instanceId, offer.change))
     t.is(changed.body.state, 'succeeded', brief(changed))
+    const live = await cluster.admin(
+      'GET',
+      `${cluster.databasesPath(offer.plural)}/${databaseName(instanceId, 32)}`,
+    )
+    t.is(at(live.body, 'spec', 'replicas'), offer.servers)
 
     await using(reader, async (client) => {
       t.is(await ask(client, 'SELECT line FROM notes'), 'first')
@@ -105,7 +152,7 @@ for (const [plan, planId] of Object.entries(plans)) {
     t.is((await platform.unbind(instanceId, first, { asynchronous: false })).status, 200)
     const end = await platform.settle(instanceId, await platform.deprovision(instanceId))
     t.is(end.status, 410, brief(end))
-    t.deepEqual(await remaining(instanceId), [])
+    t.deepEqual(await remaining(offer, instanceId), [])
     for (const { password } of [owner, reader])
       t.false(broker.lines.some((line) => line.includes(String(password))))
   })

@@ -5,10 +5,11 @@ import { mariadb } from './mariadb.ts'
 import { memcached } from './memcached.ts'
 import { mongodb } from './mongodb.ts'
 import { mysql } from './mysql.ts'
+import { perconaxtradb } from './perconaxtradb.ts'
 import { postgres } from './postgres.ts'
 import { redis } from './redis.ts'
 
-const all = [elasticsearch, mariadb, memcached, mongodb, mysql, postgres, redis]
+const all = [elasticsearch, mariadb, memcached, mongodb, mysql, perconaxtradb, postgres, redis]
 
 export const kinds: ReadonlyMap<string, Database> = new Map(all.map((kind) => [kind.kind, kind]))
 
