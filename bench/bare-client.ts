@@ -1,7 +1,5 @@
-/** The least that it takes to ask the API server: kept-alive TLS, a token, the body as text. */
-import { readFileSync } from 'node:fs'
+/** The least that it takes to ask a server: kept-alive TLS, an Authorization header, the body as text. */
 import { Agent, request } from 'node:https'
-import { join } from 'node:path'
 
 export interface BareClient {
   /** @throws when no complete answer comes within ten seconds */
@@ -14,10 +12,12 @@ export interface BareClient {
   close(): void
 }
 
-/** @param directory with `token` and `ca.crt` */
-export function bareClient(server: URL, directory: string): BareClient {
-  const token = readFileSync(join(directory, 'token'), 'utf8').trim()
-  const agent = new Agent({ ca: readFileSync(join(directory, 'ca.crt')), keepAlive: true })
+/** @param ca PEM */
+export function bareClient(
+  server: URL,
+  { ca, authorization }: { ca: string; authorization: string },
+): BareClient {
+  const agent = new Agent({ ca, keepAlive: true })
   return {
     send: (method, path, body, contentType) =>
       new Promise((resolve, reject) => {
@@ -30,7 +30,7 @@ export function bareClient(server: URL, directory: string): BareClient {
             path,
             timeout: 10_000,
             headers: {
-              authorization: `Bearer ${token}`,
+              authorization,
               accept: 'application/json',
               ...(body !== '' && { 'content-type': contentType, 'content-length': Buffer.byteLength(body) }),
             },

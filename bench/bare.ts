@@ -1,5 +1,7 @@
 /** The operations without the broker: the same calls of the API server, and the same statements to the engine. */
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import * as v from 'valibot'
 import { isObject, type Json, type JsonObject, JsonObject as JsonObjectSchema } from '../shared/json.ts'
 import { bindingRecordName, hash26, instanceRecordName } from '../shared/kubedb/names.ts'
@@ -8,16 +10,19 @@ import type { FunctionName } from '../shared/routes.ts'
 import { objectIn } from '../test/support/cluster.ts'
 import type { Call } from '../test/support/fault-call.ts'
 import { type BareClient, bareClient } from './bare-client.ts'
-import { type EngineRecording, replayEngine } from './engine-recording.ts'
+import type { Talks } from './engine-recording.ts'
 import { callReady } from './operations.ts'
 import type { Recording } from './recording.ts'
-import type { Site } from './site.ts'
+import { requestNumbers } from './request-numbers.ts'
+import type { Instance, Site } from './site.ts'
 
 export interface Bare {
   /** Makes what it takes; nothing of it is measured. */
   prepare(): Promise<void>
   /** the calls themselves */
   act(): Promise<void>
+  /** Waits for what they have begun. */
+  settle(): Promise<void>
   close(): void
 }
 
@@ -31,25 +36,40 @@ interface Subject {
 /** @returns for each operation that asks anything its calls, on things of their own */
 export function bareOf(
   site: Site,
+  instance: Instance,
   recordings: ReadonlyMap<FunctionName, Recording>,
-  engine: { bind: EngineRecording; unbind: EngineRecording },
+  talks: Talks | undefined,
 ): Map<FunctionName, Bare> {
   const clients = new Map<FunctionName, BareClient>()
-  const server = new URL(site.cluster.url)
-  const replay = async (name: FunctionName, subject: Subject): Promise<void> => {
+  const clientOf = (name: FunctionName): BareClient => {
+    const client = clients.get(name) ?? openClient(site, name)
+    clients.set(name, client)
+    return client
+  }
+  const replayOf = async (name: FunctionName, subject: Subject): Promise<() => Promise<void>> => {
     const recording = recordings.get(name)
     if (!recording) throw new Error(`${name} was not recorded`)
-    const client = clients.get(name) ?? bareClient(server, site.serviceAccountDirectory(name))
-    clients.set(name, client)
-    const beforeLast =
-      name === 'bind' || name === 'unbind' ? () => replayEngine(engine[name], subject.user) : undefined
-    await replayRounds(client, recording, subject, beforeLast)
+    const client = clientOf(name)
+    const renumber = await requestNumbers(site, recording)
+    const talk = name === 'bind' || name === 'unbind' ? talks?.[name] : undefined
+    const renamed = renaming(idsIn(recording.wish.path), subject)
+    return () =>
+      replayRounds(
+        client,
+        recording,
+        (text) => renumber(renamed(text)),
+        talk && (() => talk.replay(subject.user)),
+      )
   }
-  const fixed: Subject = { instanceId: site.instanceId, bindingId: site.bindingId, user: '' }
+  const replay = async (name: FunctionName, subject: Subject) => (await replayOf(name, subject))()
+  const settle = async ({ bindingId }: Subject): Promise<void> => {
+    if (bindingId !== '') await site.settle(instance, bindingId)
+  }
+  const fixed: Subject = { instanceId: instance.id, bindingId: instance.bindingId, user: '' }
   const newInstance = (): Subject => ({ instanceId: randomUUID(), bindingId: '', user: '' })
   const newBinding = (): Subject => {
     const bindingId = randomUUID()
-    return { instanceId: site.instanceId, bindingId, user: userName(bindingId, newNonce()) }
+    return { instanceId: instance.id, bindingId, user: userName(bindingId, newNonce()) }
   }
   const made: { provision: Subject[]; update: Subject[]; bind: Subject[] } = {
     provision: [],
@@ -68,6 +88,7 @@ export function bareOf(
     if (known) return known
     const subject = newBinding()
     await replay('bind', subject)
+    await settle(subject)
     return subject
   }
   const subjects: { readonly [N in FunctionName]?: () => Promise<Subject> } = {
@@ -86,27 +107,38 @@ export function bareOf(
   for (const [name, { rounds }] of recordings) {
     if (rounds.length === 0) continue
     let next = fixed
+    let calls = async (): Promise<void> => undefined
     bares.set(name, {
       async prepare() {
         next = (await subjects[name]?.()) ?? fixed
+        calls = await replayOf(name, next)
       },
       async act() {
-        await replay(name, next)
+        await calls()
         if (name === 'provision' || name === 'update' || name === 'bind') made[name].push(next)
       },
+      settle: () => settle(next),
       close: () => clients.get(name)?.close(),
     })
   }
   return bares
 }
 
+/** As the function does, by its token. */
+function openClient(site: Site, name: FunctionName): BareClient {
+  const file = (what: string) => readFileSync(join(site.serviceAccountDirectory(name), what), 'utf8')
+  return bareClient(new URL(site.cluster.url), {
+    ca: file('ca.crt'),
+    authorization: `Bearer ${file('token').trim()}`,
+  })
+}
+
 async function replayRounds(
   client: BareClient,
-  { wish, rounds }: Recording,
-  subject: Subject,
+  { rounds }: Recording,
+  renamed: (text: string) => string,
   beforeLast: (() => Promise<void>) | undefined,
 ): Promise<void> {
-  const renamed = renaming(idsIn(wish.path), subject)
   const seen = new Map<string, Versions>()
   for (const [index, round] of rounds.entries()) {
     if (index === rounds.length - 1) await beforeLast?.()

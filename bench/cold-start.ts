@@ -1,17 +1,19 @@
 /** From the start of a process to the end of its first answer. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Operation } from './operations.ts'
+import { idOf, type Operation } from './operations.ts'
 import { type Program, startServer, type Wish } from './server-process.ts'
 import type { Site } from './site.ts'
 
 /** What is started, and the request that it answers first. */
 export interface Candidate {
   name: string
+  /** states of the cache with which it is started */
+  caches: readonly Cache[]
   program(environment: Readonly<Record<string, string>>): Program
   status: number
   prepare(): Promise<Wish> | Wish
-  done(wish: Wish): void
+  done(wish: Wish): Promise<void> | void
 }
 
 /** V8's compile cache: filled when the image is built, or not there. */
@@ -29,9 +31,15 @@ export interface ColdStarts {
 }
 
 /** @returns the functions, each with an operation that it really carries out */
-export function functionsOf(site: Site, operations: readonly Operation[]): Candidate[] {
+export function functionsOf(
+  site: Site,
+  operations: readonly Operation[],
+  caches: readonly Cache[],
+): Candidate[] {
   return operations.map((operation) => ({
     ...operation,
+    name: idOf(operation),
+    caches,
     program: (environment) => site.program(operation.name, environment),
     async prepare() {
       return { ...(await operation.prepare()), headers: site.headers }
@@ -63,6 +71,7 @@ export async function coldStarts(
     if (performance.now() > end && repetition >= few) break
     for (const cache of ['warm', 'none'] as const) {
       for (const candidate of candidates) {
+        if (!candidate.caches.includes(cache)) continue
         const { wall, cpu, memory } = await once(candidate, environments[cache])
         const result = results[cache].get(candidate.name) ?? { wall: [], cpu: [], memory: [] }
         results[cache].set(candidate.name, {
@@ -87,6 +96,6 @@ async function once(
   if (answer.status !== candidate.status) {
     throw new Error(`${candidate.name}: ${answer.status} instead of ${candidate.status}: ${answer.text}`)
   }
-  candidate.done(wish)
+  await candidate.done(wish)
   return { wall, cpu, memory }
 }

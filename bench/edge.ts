@@ -17,7 +17,7 @@ export async function edgeOf(
   limit: number,
 ): Promise<Latency> {
   const resolver = join(site.directory, 'edge-names.cjs')
-  await writeFile(resolver, resolving(JSON.stringify({ 'osb-catalog.bench.svc.': '127.0.0.1' })))
+  await writeFile(resolver, resolving({ 'osb-catalog.bench.svc.': '127.0.0.1' }))
   const wish: Wish = { method: 'GET', path: '/v2/catalog' }
   const { server: router } = await startServer(
     {
@@ -34,10 +34,17 @@ export async function edgeOf(
     wish,
   )
   try {
-    const operation: Operation = { name: 'catalog', status: 200, prepare: () => wish, done: () => undefined }
+    const operation: Operation = {
+      name: 'catalog',
+      engine: 'PostgreSQL',
+      status: 200,
+      prepare: () => wish,
+      done: () => undefined,
+    }
     const bare = {
       prepare: async () => undefined,
       act: async () => void (await server.send(wish)),
+      settle: async () => undefined,
       close: () => undefined,
     }
     return await latencyOf(site, operation, router, bare, count, limit)

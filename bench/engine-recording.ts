@@ -1,128 +1,47 @@
-/** What a bind and an unbind say to PostgreSQL, to be said again without the broker. */
+/** What a bind and an unbind say to their engine, to be said again without the broker. */
 import { randomBytes } from 'node:crypto'
-import { Client } from 'pg'
-import * as v from 'valibot'
 import { resolveServiceNames } from '../sandbox/names.ts'
-import type { Users } from '../shared/kubedb/databases/database.ts'
-import { connect } from '../shared/kubedb/databases/postgres-users.ts'
+import type { Admin, Users } from '../shared/kubedb/databases/database.ts'
+import { kindOf } from '../shared/kubedb/databases/kinds.ts'
 import { newNonce, userName } from '../shared/kubedb/passwords.ts'
-import { adminOf } from '../test/support/admin.ts'
-import type { Site } from './site.ts'
+import { administratorOf } from './administrator.ts'
+import type { Instance, Site } from './site.ts'
+import type { Talk } from './talk.ts'
 
-interface Login {
-  host: string
-  port: number
-  user: string
-  password: string
-  database: string
+export interface Talks {
+  bind: Talk
+  unbind: Talk
 }
 
-type Step =
-  | { client: number; does: 'connect'; login: Login }
-  | { client: number; does: 'query'; text: string; values: readonly unknown[] }
-  | { client: number; does: 'end' }
-
-export interface EngineRecording {
-  /** name of the user in it */
-  user: string
-  steps: Step[]
-}
-
-/** @returns what is said while a user is made, and while it is dropped */
-export async function recordEngine(site: Site): Promise<{ bind: EngineRecording; unbind: EngineRecording }> {
+/** @returns undefined where the API server is all that is asked */
+export async function recordTalks(site: Site, { engine, id }: Instance): Promise<Talks | undefined> {
+  const { driver } = engine
+  if (!driver) return undefined
   resolveServiceNames(site.cluster.names)
-  const { host, username, password } = site.engine
-  const open = () => connect(adminOf({ host, port: 5432, query: 'sslmode=disable', username, password }))
+  const { kind, admin } = await administratorOf(site, id)
+  const { accounts } = kindOf(kind)
+  if (accounts.by !== 'connection') throw new Error(`users of ${kind} are not made over a connection`)
+  const open = () => accounts.connect(nowFor(admin))
   const account = {
     name: userName(randomBytes(8).toString('hex'), newNonce()),
     password: randomBytes(16).toString('hex'),
     role: 'owner',
   } as const
-  const during = async (work: (users: Users) => Promise<void>): Promise<EngineRecording> => {
-    const steps = await listening(async () => {
+  const heard = (work: (users: Users) => Promise<unknown>): Promise<Talk> =>
+    driver.listen(account.name, async () => {
       const users = await open()
       await work(users)
       await users.close()
     })
-    return { user: account.name, steps }
-  }
   return {
-    bind: await during(async (users) => {
+    bind: await heard(async (users) => {
       await users.list()
       await users.create(account)
     }),
-    unbind: await during((users) => users.drop(account.name)),
+    unbind: await heard((users) => users.drop(account.name)),
   }
 }
 
-const Texts = v.object({ text: v.string() })
-
-/** Hears every client of this process. */
-async function listening(act: () => Promise<void>): Promise<Step[]> {
-  const steps: Step[] = []
-  const clients: Client[] = []
-  const { connect, query, end } = Client.prototype
-  const numberOf = (client: Client) => {
-    if (!clients.includes(client)) clients.push(client)
-    return clients.indexOf(client)
-  }
-  Object.assign(Client.prototype, {
-    connect(this: Client, ...rest: unknown[]): unknown {
-      const { host, port, user = '', password, database = '' } = this
-      const login = { host, port, user, password: String(password), database }
-      steps.push({ client: numberOf(this), does: 'connect', login })
-      return Reflect.apply(connect, this, rest)
-    },
-    query(this: Client, statement: unknown, values: unknown, ...rest: unknown[]): unknown {
-      const text = typeof statement === 'string' ? statement : v.parse(Texts, statement).text
-      steps.push({ client: numberOf(this), does: 'query', text, values: Array.isArray(values) ? values : [] })
-      return Reflect.apply(query, this, [statement, values, ...rest])
-    },
-    end(this: Client, ...rest: unknown[]): unknown {
-      steps.push({ client: numberOf(this), does: 'end' })
-      return Reflect.apply(end, this, rest)
-    },
-  })
-  try {
-    await act()
-  } finally {
-    Object.assign(Client.prototype, { connect, query, end })
-  }
-  return steps
-}
-
-/** Says it again, to the driver itself, for another user. */
-export async function replayEngine({ user, steps }: EngineRecording, other: string): Promise<void> {
-  const clients = new Map<number, Client>()
-  try {
-    for (const step of steps) await replayStep(clients, step, user, other)
-  } finally {
-    // Where a statement was refused, its connection is still open.
-    await Promise.all([...clients.values()].map((client) => client.end()))
-  }
-}
-
-async function replayStep(
-  clients: Map<number, Client>,
-  step: Step,
-  user: string,
-  other: string,
-): Promise<void> {
-  const rename = (value: unknown) => (typeof value === 'string' ? value.replaceAll(user, other) : value)
-  if (step.does === 'connect') {
-    const opened = new Client({ ...step.login, connectionTimeoutMillis: 10_000, query_timeout: 10_000 })
-    clients.set(step.client, opened)
-    await opened.connect()
-    return
-  }
-  const client = clients.get(step.client)
-  if (client === undefined) throw new Error('a statement on a connection that was not opened')
-  if (step.does === 'end') {
-    clients.delete(step.client)
-    await client.end()
-  } else if (step.values.length === 0) {
-    await client.query(String(rename(step.text)))
-  } else {
-    await client.query(step.text, step.values.map(rename))
-  }
+function nowFor(admin: Omit<Admin, 'deadline' | 'signal'>): Admin {
+  return { ...admin, deadline: Date.now() + 30_000, signal: new AbortController().signal }
 }

@@ -1,6 +1,6 @@
 /** Warm functions: how long an operation takes, and how long the calls that it makes. */
 import type { Bare } from './bare.ts'
-import type { Operation } from './operations.ts'
+import { idOf, type Operation } from './operations.ts'
 import type { ServerProcess } from './server-process.ts'
 import type { Site } from './site.ts'
 
@@ -39,14 +39,15 @@ export async function latencyOf(
     const asked = await timed(async () => {
       const answer = await server.send({ ...wish, headers: site.headers })
       if (answer.status !== operation.status) {
-        throw new Error(`${operation.name}: ${answer.status} ${answer.text}`)
+        throw new Error(`${idOf(operation)}: ${answer.status} ${answer.text}`)
       }
     })
-    operation.done(wish)
+    await operation.done(wish)
     if (i >= 0) latency.operation.push(asked)
     if (!bare) continue
     await bare.prepare()
     const called = await timed(bare.act)
+    await bare.settle()
     if (i >= 0) latency.bare.push(called)
   }
   return latency

@@ -1,15 +1,21 @@
-/** The ten operations, each on something of its own to work on. */
+/** The operations, each on something of its own to work on. */
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { annotations, instanceRecordName } from '../shared/kubedb/names.ts'
 import type { FunctionName } from '../shared/routes.ts'
 import { textAt } from '../test/support/cluster.ts'
+import type { EngineName } from './engines/engine.ts'
 import type { Wish } from './server-process.ts'
-import type { Site } from './site.ts'
-import { wishes } from './wishes.ts'
+import type { Instance, Site } from './site.ts'
+import { wishesOf } from './wishes.ts'
 
-export interface Operation {
+/** What is done, and to a database of which engine. */
+export interface Deed {
   name: FunctionName
+  engine: EngineName
+}
+
+export interface Operation extends Deed {
   /** of the right answer */
   status: number
   /**
@@ -19,12 +25,27 @@ export interface Operation {
    */
   prepare(): Promise<Wish> | Wish
   /** Says that the request was answered: what it made, another operation may take. */
-  done(wish: Wish): void
+  done(wish: Wish): Promise<void> | void
 }
 
+/** @returns by which results are kept */
+export const idOf = ({ name, engine }: Deed): string => `${name} ${engine}`
+
+/** What differs from engine to engine. */
+export const byEngine: readonly FunctionName[] = [
+  'provision',
+  'update',
+  'deprovision',
+  'bind',
+  'fetch-binding',
+  'unbind',
+]
+
 /** In the order of a life: what one makes, a later one takes; where nothing was made, it is made first. */
-export function operationsOf(site: Site): Operation[] {
-  const { instanceId, bindingId, stillNamespace } = site
+export function operationsOf(site: Site, instance: Instance): Operation[] {
+  const { engine, id: instanceId, bindingId } = instance
+  const { stillNamespace } = site
+  const wishes = wishesOf(engine)
   const made = { provisioned: [''], updated: [''], bound: [''] }
   for (const list of Object.values(made)) list.pop()
 
@@ -44,11 +65,13 @@ export function operationsOf(site: Site): Operation[] {
     const known = made.bound.pop()
     if (known !== undefined) return known
     const id = randomUUID()
-    await ask(wishes.bind(instanceId, id), 201)
+    await ask(wishes.bind(instanceId, id), engine.asynchronous ? 202 : 201)
+    await site.settle(instance, id)
     return id
   }
   const always = (name: FunctionName, wish: Wish): Operation => ({
     name,
+    engine: engine.name,
     status: 200,
     prepare: () => wish,
     done: () => undefined,
@@ -57,42 +80,50 @@ export function operationsOf(site: Site): Operation[] {
   return [
     always('catalog', wishes.catalog()),
     always('fetch-instance', wishes.fetchInstance(instanceId)),
-    always('last-operation', wishes.lastOperation(instanceId, site.operation)),
+    always('last-operation', wishes.lastOperation(instanceId, instance.operation)),
     {
       name: 'provision',
+      engine: engine.name,
       status: 202,
       prepare: () => wishes.provision(randomUUID(), stillNamespace),
-      done: (wish) => made.provisioned.push(idIn(wish)),
+      done: (wish) => void made.provisioned.push(idIn(wish)),
     },
     {
       name: 'update',
+      engine: engine.name,
       status: 202,
       async prepare() {
         const id = await anInstance()
         await callReady(site, id)
-        return wishes.update(id, { storage: '20Gi' })
+        return wishes.update(id)
       },
-      done: (wish) => made.updated.push(idIn(wish)),
+      done: (wish) => void made.updated.push(idIn(wish)),
     },
     {
       name: 'deprovision',
+      engine: engine.name,
       status: 202,
       prepare: async () => wishes.deprovision(made.updated.pop() ?? (await anInstance())),
       done: () => undefined,
     },
     {
       name: 'bind',
-      status: 201,
+      engine: engine.name,
+      status: engine.asynchronous ? 202 : 201,
       prepare: () => wishes.bind(instanceId, randomUUID()),
-      done: (wish) => made.bound.push(idIn(wish)),
+      async done(wish) {
+        await site.settle(instance, idIn(wish))
+        made.bound.push(idIn(wish))
+      },
     },
     always('fetch-binding', wishes.fetchBinding(instanceId, bindingId)),
     always('last-binding-operation', wishes.lastBindingOperation(instanceId, bindingId)),
     {
       name: 'unbind',
-      status: 200,
+      engine: engine.name,
+      status: engine.asynchronous ? 202 : 200,
       prepare: async () => wishes.unbind(instanceId, await aBinding()),
-      done: () => undefined,
+      done: (wish) => site.settle(instance, idIn(wish)),
     },
   ]
 }
@@ -102,14 +133,14 @@ function idIn({ path }: Wish): string {
   return new URL(path, 'http://broker').pathname.split('/').at(-1) ?? ''
 }
 
-const Operation = v.record(v.string(), v.unknown())
+const Record = v.record(v.string(), v.unknown())
 
 /** Writes into the record of an instance that never gets a server what the last poll of its provision would. */
 export async function callReady({ cluster }: Site, instanceId: string): Promise<void> {
   const path = `${cluster.recordsPath()}/${instanceRecordName(instanceId)}`
   const { body } = await cluster.admin('GET', path)
   const operation = v.parse(
-    Operation,
+    Record,
     JSON.parse(textAt(body, 'metadata', 'annotations', annotations.operation)),
   )
   const { status, text } = await cluster.admin('PATCH', path, {

@@ -1,25 +1,33 @@
-import type { FunctionName } from '../shared/routes.ts'
 import type { Cache, ColdStarts } from './cold-start.ts'
+import type { EngineName } from './engines/engine.ts'
 import type { Latency } from './latency.ts'
+import type { Deed } from './operations.ts'
 import type { AtSize } from './scale.ts'
 import type { Throughput } from './throughput.ts'
 
-/** Everything that was measured in one run. */
+/** Everything that was measured in one run. What is kept by name is kept by that of a rung, or by `idOf` a deed. */
 export interface Results {
   cores: number
   /** something else kept the cores busy when the run began */
   busy: boolean
   /** version of Node */
   node: string
-  /** by name of the function or rung */
-  coldStarts: Record<Cache, Map<string, ColdStarts>>
+  /** what was done to which engine, in the order of the tables */
+  deeds: readonly Deed[]
+  coldStarts?: Record<Cache, Map<string, ColdStarts>>
+  warm?: Warm
+  /** through the edge router, and without it */
+  edge?: Latency
+  throughputs?: Map<string, Throughput>
+  scale?: AtSize[]
+}
+
+export interface Warm {
   /** what each operation asks of the API server, by round */
-  calls: Map<FunctionName, string[][]>
+  calls: Map<string, string[][]>
+  /** what binds and unbinds say to their engine, where they say anything */
+  talks: Map<string, { engine: EngineName; statements: number; inTurn: number }>
   /** milliseconds of a request to the empty server: what the way there takes */
   way: number[]
-  /** through the edge router, and without it */
-  edge: Latency
-  latencies: Map<FunctionName, Latency>
-  throughputs: Map<string, Throughput>
-  scale: AtSize[]
+  latencies: Map<string, Latency>
 }

@@ -1,65 +1,29 @@
 /**
  * Measures the broker against what it cannot be faster than: an empty server, and the bare calls that an operation
- * makes. Everything in one run on one API server with one PostgreSQL instance; what is compared takes turns.
+ * makes. Everything in one run on one API server with one instance of each engine; what is compared takes turns.
  *
- * Usage: `npm run bench` (up to six minutes; writes docs/performance.md), `npm run bench -- --quick` (one minute; prints
- * only). Both write bench/results.json.
+ * Usage: `npm run bench` (about ten minutes; writes docs/performance.md). With `--quick` (two minutes), with
+ * `--only cold,warm,edge,load,scale` for some parts or `--engine postgresql,mysql,mongodb,opensearch,redis,memcached`
+ * for some engines it prints only. All write bench/results.json.
  */
 import { writeFile } from 'node:fs/promises'
-import { availableParallelism, loadavg } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import type { FunctionName } from '../shared/routes.ts'
-import { shapeOf } from '../test/support/fault-call.ts'
-import { bareOf } from './bare.ts'
+import { type Bares, baresOf } from './bares.ts'
+import { othersOf } from './busy.ts'
 import { coldStarts, functionsOf } from './cold-start.ts'
 import { edgeOf } from './edge.ts'
-import { recordEngine } from './engine-recording.ts'
+import { engines } from './engines/engines.ts'
+import { startFunctions } from './functions.ts'
 import { empty, ladder } from './ladder.ts'
-import { type Latency, latencyOf } from './latency.ts'
-import { type Operation, operationsOf } from './operations.ts'
-import { record } from './recording.ts'
-import { report } from './report.ts'
+import { byEngine, type Operation, operationsOf } from './operations.ts'
+import { type Options, optionsOf } from './options.ts'
+import { page } from './page/page.ts'
 import type { Results } from './results.ts'
-import { scaleOf } from './scale.ts'
-import { type ServerProcess, startServer, type Wish } from './server-process.ts'
-import { openSite, type Site } from './site.ts'
-import { type Throughput, throughputOf } from './throughput.ts'
-
-interface Extent {
-  coldStarts: number
-  /** requests of operations that only read, and of those that write */
-  reads: number
-  writes: number
-  /** most milliseconds for all cold starts, for the latency of one operation, and for one load */
-  coldStartTime: number
-  latencyTime: number
-  load: number
-  instances: readonly number[]
-  /** milliseconds after which a run is given up */
-  limit: number
-}
-
-const full: Extent = {
-  coldStarts: 12,
-  reads: 200,
-  writes: 60,
-  coldStartTime: 90_000,
-  latencyTime: 10_000,
-  load: 4000,
-  instances: [10, 1000, 10_000],
-  limit: 600_000,
-}
-const quick: Extent = {
-  coldStarts: 2,
-  reads: 20,
-  writes: 10,
-  coldStartTime: 15_000,
-  latencyTime: 2000,
-  load: 500,
-  instances: [10, 200],
-  limit: 240_000,
-}
+import { scaled, scaleOf } from './scale.ts'
+import { type Instance, openSite, type Site } from './site.ts'
+import { throughputsOf } from './throughput.ts'
+import { warmOf } from './warm.ts'
 
 const root = join(import.meta.dirname, '..')
 const begun = performance.now()
@@ -68,86 +32,85 @@ function say(line: string): void {
   console.error(`${((performance.now() - begun) / 1000).toFixed(0).padStart(4)} s  ${line}`)
 }
 
-async function measure(site: Site, extent: Extent, busy: boolean): Promise<Results> {
-  const operations = operationsOf(site)
-  const steps = await ladder(site)
-  const candidates = [...steps, ...functionsOf(site, operations)]
-  say('Cold starts')
-  const cold = await coldStarts(site, candidates, extent.coldStarts, extent.coldStartTime)
-  say('What each operation asks')
-  const recordings = await record(site, operations)
-  const bares = bareOf(site, recordings, await recordEngine(site))
-  const servers = new Map<FunctionName, ServerProcess>()
-  const running: ServerProcess[] = []
-  try {
-    for (const operation of operations) {
-      const wish = await operation.prepare()
-      const program = site.program(operation.name)
-      const { server } = await startServer(program, { ...wish, headers: site.headers })
-      operation.done(wish)
-      running.push(server)
-      servers.set(operation.name, server)
-    }
-    const base = steps.find(({ name }) => name === empty.name)
-    if (!base) throw new Error('there is no empty server')
-    const root: Wish = { method: 'GET', path: '/' }
-    const { server: idle } = await startServer(base.program({}), root)
-    running.push(idle)
+/** What is measured: everything on PostgreSQL, and on the other engines what differs there. */
+interface Plan {
+  base: Instance
+  /** of the base, whether they are measured by themselves or not */
+  ofBase: readonly Operation[]
+  /** of the engines that were chosen */
+  operations: readonly Operation[]
+}
 
-    say('Warm latencies')
-    const asEmpty: Operation = { name: 'catalog', status: 200, prepare: () => root, done: () => undefined }
-    const way = await latencyOf(site, asEmpty, idle, undefined, extent.reads, extent.latencyTime)
-    const edge = await edgeOf(site, idle, extent.reads, extent.latencyTime)
-    const latencies = new Map<FunctionName, Latency>()
-    for (const operation of operations) {
-      const server = servers.get(operation.name)
-      if (!server) continue
-      const count = operation.status === 200 && operation.name !== 'unbind' ? extent.reads : extent.writes
-      latencies.set(
-        operation.name,
-        await latencyOf(site, operation, server, bares.get(operation.name), count, extent.latencyTime),
-      )
-    }
-    say('Throughput')
-    const throughputs = new Map<string, Throughput>()
-    throughputs.set(empty.name, await throughputOf(idle, root, extent.load))
-    for (const operation of operations.filter(({ name }) => ['catalog', 'fetch-instance'].includes(name))) {
-      const server = servers.get(operation.name)
-      if (!server) continue
-      const wish = { ...(await operation.prepare()), headers: site.headers }
-      throughputs.set(operation.name, await throughputOf(server, wish, extent.load))
-    }
-    say(`${extent.instances.join(', ')} instances`)
-    const scale = await scaleOf(
-      site,
-      operations,
-      servers,
-      bares,
-      extent.instances,
-      extent.writes,
-      extent.latencyTime,
-    )
-    return {
-      cores: availableParallelism(),
-      busy,
-      node: process.versions.node.split('.')[0] ?? '',
-      coldStarts: cold,
-      calls: new Map(
-        [...recordings].map(([name, { rounds }]) => [
-          name,
-          rounds.map((round) => round.map(shapeOf).toSorted()),
-        ]),
+function planOf(site: Site, options: Options): Plan {
+  const [base, ...others] = site.instances
+  if (!base) throw new Error('there is no instance')
+  const ofBase = operationsOf(site, base)
+  const ofOthers = others.flatMap((instance) =>
+    operationsOf(site, instance).filter(({ name }) => byEngine.includes(name)),
+  )
+  return { base, ofBase, operations: [...(options.engines.includes(base.engine) ? ofBase : []), ...ofOthers] }
+}
+
+const ofBindings: ReadonlySet<Operation['name']> = new Set(['bind', 'fetch-binding', 'unbind'])
+
+async function measure(site: Site, options: Options, busy: boolean): Promise<Results> {
+  const { extent, parts } = options
+  const { base, ofBase, operations } = planOf(site, options)
+  const results: Results = {
+    cores: availableParallelism(),
+    busy,
+    node: process.versions.node.split('.')[0] ?? '',
+    deeds: operations.map(({ name, engine }) => ({ name, engine })),
+  }
+  const steps = await ladder(site, base)
+  const emptyServer = steps.find(({ name }) => name === empty.name)
+  if (!emptyServer) throw new Error('there is no empty server')
+  if (parts.has('cold')) {
+    say('Cold starts')
+    const isBase = ({ engine }: Operation) => engine === base.engine.name
+    const candidates = [
+      ...steps,
+      ...functionsOf(site, operations.filter(isBase), ['warm', 'none']),
+      // What differs from engine to engine when a function starts; compiling a driver is in the ladder.
+      ...functionsOf(
+        site,
+        operations.filter((one) => !isBase(one) && ofBindings.has(one.name)),
+        ['warm'],
       ),
-      way: way.operation,
-      edge,
-      latencies,
-      throughputs,
-      scale,
+    ]
+    results.coldStarts = await coldStarts(site, candidates, extent.coldStarts, extent.coldStartTime)
+  }
+
+  const needed = [
+    ...(parts.has('warm') ? operations : []),
+    ...(parts.has('scale') || parts.has('load') ? ofBase : []),
+  ]
+  const functions = await startFunctions(site, needed, emptyServer)
+  let bares: Bares | undefined
+  try {
+    if (parts.has('edge')) {
+      say('The edge router')
+      results.edge = await edgeOf(site, functions.idle, extent.reads, extent.latencyTime)
+    }
+    if (parts.has('warm') || parts.has('scale')) {
+      say('What each operation asks')
+      const scaledToo = parts.has('scale') ? ofBase.filter(({ name }) => scaled.includes(name)) : []
+      bares = await baresOf(site, [...new Set([...(parts.has('warm') ? operations : []), ...scaledToo])])
+      if (parts.has('warm')) results.warm = await warmOf(site, operations, functions, bares, extent, say)
+    }
+    if (parts.has('load')) {
+      say('Throughput')
+      results.throughputs = await throughputsOf(site, ofBase, functions, extent.load)
+    }
+    if (parts.has('scale') && bares) {
+      say(`${extent.instances.join(', ')} instances`)
+      results.scale = await scaleOf(site, base, ofBase, functions, bares, extent)
     }
   } finally {
-    await Promise.all(running.map((server) => server.stop()))
-    for (const bare of bares.values()) bare.close()
+    await functions.stop()
+    bares?.close()
   }
+  return results
 }
 
 /** Maps as objects. */
@@ -155,29 +118,33 @@ function plain(_: string, value: unknown): unknown {
   return value instanceof Map ? Object.fromEntries(value) : value
 }
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })
-const extent = values.quick ? quick : full
-const [load = 0] = loadavg()
-const busy = load > availableParallelism()
-if (busy) say(`This machine is busy (load ${load.toFixed(1)}): wall times will be long, ratios rough`)
+const options = optionsOf(process.argv.slice(2))
+const others = await othersOf()
+if (others.busy) {
+  const share = (100 * others.share).toFixed(0)
+  say(`Others use ${share} % of this machine's cores: wall times will be long, ratios rough`)
+}
 // Ends what was started: see server-process.ts and sandbox.ts.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+const { limit } = options.extent
 const late = setTimeout(() => {
-  say(`Not done after ${extent.limit / 1000} seconds`)
+  say(`Not done after ${limit / 1000} seconds`)
   process.exit(1)
-}, extent.limit)
+}, limit)
 try {
-  const site = await openSite(say)
-  let page: string
+  // The first of all engines is there in any case.
+  const needed = engines.filter((engine, index) => index === 0 || options.engines.includes(engine))
+  const site = await openSite(needed, say)
+  let text: string
   try {
-    const results = await measure(site, extent, busy)
-    page = report(results)
+    const results = await measure(site, options, others.busy)
+    text = page(results)
     await writeFile(join(import.meta.dirname, 'results.json'), `${JSON.stringify(results, plain, 1)}\n`)
   } finally {
     await site.stop()
   }
-  if (!values.quick) await writeFile(join(root, 'docs/performance.md'), page)
-  console.log(page)
+  if (options.whole) await writeFile(join(root, 'docs/performance.md'), text)
+  console.log(text)
   say('Done')
 } finally {
   clearTimeout(late)

@@ -1,42 +1,53 @@
 /**
- * What is measured on: a control plane, the operator, one PostgreSQL instance with one binding, and a namespace in
+ * What is measured on: a control plane, the operator, one instance of each engine with one binding, and a namespace in
  * which databases are objects only, for operations that would otherwise start a server each.
  */
 import { randomUUID } from 'node:crypto'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { buildFunctions } from '../build.ts'
 import { switchesName } from '../sandbox/operator/switches.ts'
 import { applyRoles, mountServiceAccounts } from '../sandbox/service-accounts.ts'
 import { kinds } from '../shared/kubedb/databases/kinds.ts'
-import { postgres } from '../shared/kubedb/databases/postgres.ts'
-import { databaseName } from '../shared/kubedb/names.ts'
 import type { FunctionName } from '../shared/routes.ts'
 import { type OsbAnswer, type Running, startTestBroker } from '../test/support/broker.ts'
 import { newCluster, type SharedCluster, type TestCluster, textAt } from '../test/support/cluster.ts'
 import { platformOf } from '../test/support/platform.ts'
+import type { Engine } from './engines/engine.ts'
 import { startSandbox } from './sandbox.ts'
 import type { Program, Wish } from './server-process.ts'
-import { wishes } from './wishes.ts'
+import { wishesOf } from './wishes.ts'
 
-export interface Site {
-  cluster: TestCluster
-  /** an instance that is ready */
-  instanceId: string
+/** milliseconds for one operation */
+const patience = 30_000
+
+/** A service instance that is ready. */
+export interface Instance {
+  engine: Engine
+  id: string
   /** the token of its provision */
   operation: string
   /** one of its bindings */
   bindingId: string
-  /** its PostgreSQL server, and who may do everything there */
-  engine: { host: string; address: string; username: string; password: string }
+}
+
+export interface Site {
+  cluster: TestCluster
+  /** one of each engine, in the order in which they were asked for */
+  instances: readonly Instance[]
+  /** @returns the loopback address of a Service */
+  addressOf(host: string): string
   /** namespace in which databases never get a server */
   stillNamespace: string
   /** what every request of a platform carries */
   headers: Readonly<Record<string, string>>
   /** Asks functions that are not measured, for what has to be there before. */
   ask(wish: Wish): Promise<OsbAnswer>
+  /** Waits until nothing is under way for a binding of the instance. */
+  settle(instance: Instance, bindingId: string): Promise<void>
   /** @returns the function as it is deployed, under its own ServiceAccount */
   program(name: FunctionName, environment?: Readonly<Record<string, string>>): Program
   /** @returns folder with `token` and `ca.crt` of the function */
@@ -47,16 +58,17 @@ export interface Site {
 }
 
 /**
+ * @param engines of which there is to be an instance
  * @param progress takes a line for people
  * @throws when something does not start; then nothing of it runs any more
  */
-export async function openSite(progress: (line: string) => void): Promise<Site> {
+export async function openSite(engines: readonly Engine[], progress: (line: string) => void): Promise<Site> {
   const undo: (() => Promise<unknown>)[] = []
   const stop = async () => {
     for (const one of undo.splice(0).toReversed()) await one()
   }
   try {
-    return { ...(await open(progress, undo)), stop }
+    return { ...(await open(engines, progress, undo)), stop }
   } catch (error) {
     await stop()
     throw error
@@ -64,6 +76,7 @@ export async function openSite(progress: (line: string) => void): Promise<Site> 
 }
 
 async function open(
+  engines: readonly Engine[],
   progress: (line: string) => void,
   undo: (() => Promise<unknown>)[],
 ): Promise<Omit<Site, 'stop'>> {
@@ -93,11 +106,23 @@ async function open(
   undo.push(async () => mounts.stop())
 
   const ask = ({ method, path, body }: Wish) => broker.request(method, path, body)
-  progress('Making an instance and a binding')
-  const { instanceId, operation } = await instance(broker, cluster.namespaces.databases)
-  const bindingId = randomUUID()
-  const bound = await ask(wishes.bind(instanceId, bindingId))
-  if (bound.status !== 201) throw new Error(`no binding: ${bound.status} ${bound.text}`)
+  const settle = async ({ engine, id }: Pick<Instance, 'engine' | 'id'>, bindingId: string) => {
+    if (!engine.asynchronous) return
+    const { path } = wishesOf(engine).lastBindingOperation(id, bindingId)
+    const last = await settled(ask, path)
+    if (last === 'failed') throw new Error(`${path}: the operation has failed`)
+  }
+  progress(`An instance of ${engines.map(({ name }) => name).join(', ')}`)
+  const instances = await Promise.all(
+    engines.map(async (engine) => {
+      const { id, operation } = await instance(broker, engine, cluster.namespaces.databases)
+      const bindingId = randomUUID()
+      const bound = await ask(wishesOf(engine).bind(id, bindingId))
+      if (bound.status >= 300) throw new Error(`no binding of ${engine.name}: ${bound.status} ${bound.text}`)
+      await settle({ engine, id }, bindingId)
+      return { engine, id, operation, bindingId }
+    }),
+  )
 
   const server = new URL(cluster.url)
   const common = {
@@ -109,21 +134,24 @@ async function open(
     KUBERNETES_SERVICE_PORT: server.port,
   }
   const resolver = join(directory, 'names.cjs')
-  const known = await readFile(names, 'utf8')
+  const known = v.parse(Names, JSON.parse(await readFile(names, 'utf8')))
   await writeFile(resolver, resolving(known))
   const { username, password } = broker.user
   return {
     cluster,
-    instanceId,
-    operation,
-    bindingId,
-    engine: await engineOf(cluster, instanceId, known),
+    instances,
+    addressOf(host) {
+      const address = known[host]
+      if (address === undefined) throw new Error(`the operator has no address for ${host}`)
+      return address
+    },
     stillNamespace: await openStillNamespace(cluster),
     headers: {
       Authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`,
       'X-Broker-API-Version': '2.17',
     },
     ask,
+    settle,
     program: (name, environment = {}) => ({
       name,
       file: join(functionsDirectory, name, 'index.js'),
@@ -141,28 +169,29 @@ async function open(
 
 async function instance(
   broker: Running,
+  engine: Engine,
   namespace: string,
-): Promise<{ instanceId: string; operation: string }> {
-  const instanceId = randomUUID()
-  const { method, path, body } = wishes.provision(instanceId, namespace)
+): Promise<{ id: string; operation: string }> {
+  const id = randomUUID()
+  const { method, path, body } = wishesOf(engine).provision(id, namespace)
   const begun = await broker.request(method, path, body)
-  const end = await platformOf(broker).settle(instanceId, begun)
-  if (end.body.state !== 'succeeded') throw new Error(`no instance: ${end.status} ${end.text}`)
-  return { instanceId, operation: textAt(begun.body, 'operation') }
+  const end = await platformOf(broker, engine.offer).settle(id, begun)
+  if (end.body.state !== 'succeeded') throw new Error(`no ${engine.name}: ${end.status} ${end.text}`)
+  return { id, operation: textAt(begun.body, 'operation') }
+}
+
+/** Polls until nothing is under way. */
+async function settled(ask: Site['ask'], path: string): Promise<'succeeded' | 'failed' | 'gone'> {
+  for (const end = Date.now() + patience; ; await delay(20)) {
+    const { status, body, text } = await ask({ method: 'GET', path })
+    if (status === 404 || status === 410) return 'gone'
+    if (status !== 200) throw new Error(`${path}: ${status} ${text}`)
+    if (body.state === 'succeeded' || body.state === 'failed') return body.state
+    if (Date.now() > end) throw new Error(`${path}: not over after ${patience / 1000} seconds: ${text}`)
+  }
 }
 
 const Names = v.record(v.string(), v.string())
-
-/** @param names names.json of the operator */
-async function engineOf(cluster: TestCluster, instanceId: string, names: string): Promise<Site['engine']> {
-  const name = databaseName(instanceId, postgres.maxNameLength)
-  const host = `${name}.${cluster.namespaces.databases}.svc`
-  const address = v.parse(Names, JSON.parse(names))[host]
-  if (address === undefined) throw new Error(`the operator has no address for ${host}`)
-  const { body } = await cluster.admin('GET', `${cluster.databasesPath('secrets')}/${name}-auth`)
-  const plain = (key: string) => Buffer.from(textAt(body, 'data', key), 'base64').toString('utf8')
-  return { host, address, username: plain('username'), password: plain('password') }
-}
 
 async function openStillNamespace({ administrator, namespaces }: TestCluster): Promise<string> {
   const still = `${namespaces.databases}-still`
@@ -180,9 +209,8 @@ async function openStillNamespace({ administrator, namespaces }: TestCluster): P
 const reachEngine: ReadonlySet<FunctionName> = new Set(['bind', 'unbind', 'last-binding-operation'])
 
 /** @returns a script in the place of the cluster's DNS, to be loaded before a function */
-export function resolving(names: string): string {
-  const known = JSON.stringify(v.parse(Names, JSON.parse(names)))
-  return `const dns = require('node:dns'), known = ${known}, { lookup } = dns
+export function resolving(names: Readonly<Record<string, string>>): string {
+  return `const dns = require('node:dns'), known = ${JSON.stringify(names)}, { lookup } = dns
 dns.lookup = (name, options, done) =>
   known[name] === undefined ? lookup(name, options, done)
   : process.nextTick(() => options.all ? done(null, [{ address: known[name], family: 4 }]) : done(null, known[name], 4))

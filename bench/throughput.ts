@@ -1,5 +1,9 @@
 /** How much one core serves. */
+import { type Functions, nothing } from './functions.ts'
+import { empty } from './ladder.ts'
+import type { Operation } from './operations.ts'
 import type { ServerProcess, Wish } from './server-process.ts'
+import type { Site } from './site.ts'
 
 export interface Throughput {
   requests: number
@@ -12,12 +16,25 @@ export interface Throughput {
 /** At once: enough that the process always has something to do. */
 const clients = 8
 
-/** @param milliseconds how long it is asked */
-export async function throughputOf(
-  server: ServerProcess,
-  wish: Wish,
+/** @returns the empty server, and functions that answer without changing anything; `milliseconds` for each */
+export async function throughputsOf(
+  site: Site,
+  operations: readonly Operation[],
+  functions: Functions,
   milliseconds: number,
-): Promise<Throughput> {
+): Promise<Map<string, Throughput>> {
+  const throughputs = new Map<string, Throughput>()
+  throughputs.set(empty.name, await throughputOf(functions.idle, nothing, milliseconds))
+  for (const operation of operations.filter(({ name }) => name === 'catalog' || name === 'fetch-instance')) {
+    const wish = { ...(await operation.prepare()), headers: site.headers }
+    const server = functions.of(operation.name)
+    throughputs.set(operation.name, await throughputOf(server, wish, milliseconds))
+  }
+  return throughputs
+}
+
+/** @param milliseconds how long it is asked */
+async function throughputOf(server: ServerProcess, wish: Wish, milliseconds: number): Promise<Throughput> {
   const ask = async () => {
     const { status, text } = await server.send(wish)
     if (status !== 200) throw new Error(`${server.name}: ${status} ${text}`)

@@ -9,6 +9,7 @@ createServer(async (_, response) => {
   const name = await readRecord()
   const client = new Client({
     host: variable('ENGINE_HOST'),
+    port: Number(variable('ENGINE_PORT')),
     user: variable('ENGINE_USER'),
     password: variable('ENGINE_PASSWORD'),
     database: 'postgres',
