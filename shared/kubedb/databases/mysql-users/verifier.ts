@@ -8,6 +8,8 @@ const alphabet = './0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const saltLength = 20
 /** thousands of rounds; the least that servers take, and plenty for passwords of 32 random characters */
 const rounds = 5
+/** bytes of SHA-256 */
+const digestLength = 32
 
 /**
  * A verifier that no password has: it marks an account that is kept only because views, routines, triggers or events
@@ -57,15 +59,33 @@ function shaCrypt(key: Buffer, salt: Buffer, count: number): string {
   let state = digestOf(...parts)
   const p = stretched(digestOf(...Array.from({ length: key.length }, () => key)), key.length)
   const s = stretched(digestOf(...Array.from({ length: 16 + (state[0] ?? 0) }, () => salt)), salt.length)
+  const inputs = inputsOf(p, s)
   for (let round = 0; round < count; round++) {
-    const odd = round % 2 === 1
-    const pieces = [odd ? p : state]
-    if (round % 3 !== 0) pieces.push(s)
-    if (round % 7 !== 0) pieces.push(p)
-    pieces.push(odd ? state : p)
-    state = hash('sha256', Buffer.concat(pieces), 'buffer')
+    const { bytes, at } = inputs(round)
+    state.copy(bytes, at)
+    state = hash('sha256', bytes, 'buffer')
   }
   return encoded(state)
+}
+
+/**
+ * What is hashed in each round: eight inputs take turns, so that none is put together anew.
+ *
+ * @returns the input of a round, and where the digest of the round before belongs
+ */
+function inputsOf(p: Buffer, s: Buffer): (round: number) => { bytes: Buffer; at: number } {
+  const none = Buffer.alloc(0)
+  const blank = Buffer.alloc(digestLength)
+  const inputs = Array.from({ length: 8 }, (_, index) => {
+    const odd = (index & 1) !== 0
+    const middle = Buffer.concat([index & 2 ? s : none, index & 4 ? p : none])
+    return odd
+      ? { bytes: Buffer.concat([p, middle, blank]), at: p.length + middle.length }
+      : { bytes: Buffer.concat([blank, middle, p]), at: 0 }
+  })
+  const [first] = inputs
+  if (!first) throw new Error('there is an input for every round')
+  return (round) => inputs[(round & 1) | (round % 3 === 0 ? 0 : 2) | (round % 7 === 0 ? 0 : 4)] ?? first
 }
 
 function digestOf(...parts: readonly Buffer[]): Buffer {
