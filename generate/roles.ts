@@ -1,5 +1,5 @@
 /** What each function may do in the cluster: ServiceAccounts, Roles and RoleBindings from the route map. */
-import { type Permissions, type Route, routes, type Target } from '../shared/routes.ts'
+import { type Permissions, type Route, routes, type Target, type Verb } from '../shared/routes.ts'
 import type { Manifest } from './manifest.ts'
 import type { ClusterRole, ClusterRoleBinding } from './reviews.ts'
 
@@ -44,12 +44,42 @@ export function serviceAccounts({ broker }: Pick<Namespaces, 'broker'>): Service
   }))
 }
 
+/** What a permission's target is to the API server, and in which of the namespaces. */
+export interface Resources {
+  place: 'broker' | 'databases' | 'cluster'
+  group: string
+  resources: readonly string[]
+}
+
+/** @returns for every target of the route map what it is to the API server, in the order in which roles name them */
+export function resourcesOf(kinds: readonly KindResources[]): Readonly<Record<Target, Resources>> {
+  const core = (resource: string): Resources => ({ place: 'databases', group: '', resources: [resource] })
+  const appBindings = { group: 'appcatalog.appscode.com', resources: ['appbindings'] }
+  return {
+    records: { place: 'broker', ...appBindings },
+    databases: { place: 'databases', group: 'kubedb.com', resources: kinds.map((kind) => kind.plural) },
+    opsRequests: {
+      place: 'databases',
+      group: 'ops.kubedb.com',
+      resources: kinds.map((kind) => kind.opsPlural),
+    },
+    appBindings: { place: 'databases', ...appBindings },
+    secrets: core('secrets'),
+    services: core('services'),
+    pods: core('pods'),
+    persistentVolumeClaims: core('persistentvolumeclaims'),
+    events: core('events'),
+    versions: {
+      place: 'cluster',
+      group: 'catalog.kubedb.com',
+      resources: kinds.map((kind) => kind.versionsPlural),
+    },
+  }
+}
+
 /** @returns Role and RoleBinding of every function in the broker's own namespace: the records */
 export function brokerRoles({ broker }: Pick<Namespaces, 'broker'>): (Role | RoleBinding)[] {
-  const records = [
-    { group: 'appcatalog.appscode.com', resources: ['appbindings'], target: 'records' as const },
-  ]
-  return routes.flatMap((route) => grant(route, broker, broker, rules(route.permissions, records)))
+  return routes.flatMap((route) => grant(route, broker, broker, rules(route.permissions, 'broker', [])))
 }
 
 /** @returns Role and RoleBinding of every function in a namespace of databases: everything else */
@@ -57,17 +87,9 @@ export function databaseRoles(
   { broker, databases }: Namespaces,
   kinds: readonly KindResources[],
 ): (Role | RoleBinding)[] {
-  const resources: Resources[] = [
-    { target: 'databases', group: 'kubedb.com', resources: kinds.map((kind) => kind.plural) },
-    { target: 'opsRequests', group: 'ops.kubedb.com', resources: kinds.map((kind) => kind.opsPlural) },
-    { target: 'appBindings', group: 'appcatalog.appscode.com', resources: ['appbindings'] },
-    { target: 'secrets', group: '', resources: ['secrets'] },
-    { target: 'services', group: '', resources: ['services'] },
-    { target: 'pods', group: '', resources: ['pods'] },
-    { target: 'persistentVolumeClaims', group: '', resources: ['persistentvolumeclaims'] },
-    { target: 'events', group: '', resources: ['events'] },
-  ]
-  return routes.flatMap((route) => grant(route, databases, broker, rules(route.permissions, resources)))
+  return routes.flatMap((route) =>
+    grant(route, databases, broker, rules(route.permissions, 'databases', kinds)),
+  )
 }
 
 /**
@@ -79,15 +101,8 @@ export function versionRoles(
   kinds: readonly KindResources[],
   name: (route: Route) => string = nameOf,
 ): (ClusterRole | ClusterRoleBinding)[] {
-  const versions = [
-    {
-      group: 'catalog.kubedb.com',
-      resources: kinds.map((kind) => kind.versionsPlural),
-      target: 'versions' as const,
-    },
-  ]
   return routes.flatMap((route): (ClusterRole | ClusterRoleBinding)[] => {
-    const granted = rules(route.permissions, versions)
+    const granted = rules(route.permissions, 'cluster', kinds)
     if (granted.length === 0) return []
     const { labels } = metadata(route, broker)
     return [
@@ -108,16 +123,18 @@ export function versionRoles(
   })
 }
 
-interface Resources {
-  target: Target
-  group: string
-  resources: string[]
-}
-
-function rules(permissions: Permissions, known: readonly Resources[]): Role['rules'] {
-  return known.flatMap(({ target, group, resources }) => {
-    const verbs = permissions[target]
-    return verbs ? [{ apiGroups: [group], resources, verbs: [...verbs] }] : []
+function rules(
+  permissions: Permissions,
+  place: Resources['place'],
+  kinds: readonly KindResources[],
+): Role['rules'] {
+  const known = new Map<string, Resources>(Object.entries(resourcesOf(kinds)))
+  const verbsOf = new Map<string, readonly Verb[]>(Object.entries(permissions))
+  return [...known].flatMap(([target, { place: there, group, resources }]) => {
+    const verbs = verbsOf.get(target)
+    return verbs && there === place
+      ? [{ apiGroups: [group], resources: [...resources], verbs: [...verbs] }]
+      : []
   })
 }
 

@@ -12,6 +12,8 @@ export interface ClusterOptions {
   progress: (line: string) => void
   /** takes what the operator tells */
   log: (line: string) => void
+  /** a file that gets a line for every request of a ServiceAccount */
+  auditLog?: string
 }
 
 /** A Kubernetes API with KubeDB's kinds, and an operator that makes databases of them. */
@@ -28,8 +30,12 @@ export interface Cluster {
  * @throws with a sentence for people; then nothing of it runs any more
  */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  const { directory, engineHome, progress, log } = options
-  const plane = await startControlPlane({ directory: join(directory, 'control-plane'), progress })
+  const { directory, engineHome, progress, log, auditLog } = options
+  const plane = await startControlPlane({
+    directory: join(directory, 'control-plane'),
+    progress,
+    ...(auditLog !== undefined && { auditLog }),
+  })
   try {
     await installCrds(plane)
     const stateDirectory = join(directory, 'operator')

@@ -34,7 +34,7 @@ export interface ControlPlaneOptions {
   progress: (line: string) => void
   /** The port of the API server; a free one if left out. */
   apiPort?: number
-  /** A file that gets one line of JSON for every request (audit.k8s.io/v1, level Metadata). */
+  /** A file that gets one line of JSON for every request of a ServiceAccount (audit.k8s.io/v1, level Metadata). */
   auditLog?: string
 }
 
@@ -144,7 +144,7 @@ function auditFlags(folder: string, auditLog: string): string[] {
     apiVersion: 'audit.k8s.io/v1',
     kind: 'Policy',
     omitStages: ['RequestReceived'],
-    rules: [{ level: 'Metadata' }],
+    rules: [{ level: 'Metadata', userGroups: ['system:serviceaccounts'] }, { level: 'None' }],
   }
   writeFileSync(policyFile, JSON.stringify(policy))
   return [`--audit-policy-file=${policyFile}`, `--audit-log-path=${auditLog}`]

@@ -31,6 +31,9 @@ export interface Connection {
   ): Promise<Reply>
 }
 
+/** How the broker's requests are known in the API server's audit log. */
+export const userAgent = 'kubedb-service-broker'
+
 /** Kubernetes rotates the token under a running process. */
 const tokenLifetime = 60_000
 
@@ -77,6 +80,8 @@ export function connect(settings: ConnectionSettings): Connection {
             headers: {
               authorization: `Bearer ${bearer}`,
               accept: 'application/json',
+              // In the audit log of a cluster: what asks, beside the ServiceAccount that may.
+              'user-agent': userAgent,
               ...(body === undefined
                 ? {}
                 : { 'content-type': contentType, 'content-length': Buffer.byteLength(body) }),

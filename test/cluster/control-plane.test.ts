@@ -151,8 +151,15 @@ test.serial(
   },
 )
 
-test.serial('every request leaves a line in the audit log', async (t) => {
-  await ask(plane, 'GET', '/api/v1/namespaces/default/secrets/looked-for')
+test.serial('every request of a ServiceAccount leaves a line in the audit log', async (t) => {
+  await create(t, '/api/v1/namespaces/default/serviceaccounts', {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'watched' },
+  })
+  const adminToken = await mintToken(plane, 'default', 'watched', 600)
+  await ask(plane, 'GET', '/api/v1/namespaces/default/secrets/of-the-administrator')
+  await ask({ ...plane, adminToken }, 'GET', '/api/v1/namespaces/default/secrets/looked-for')
   let log = ''
   for (let tries = 0; tries < 50 && !log.includes('looked-for'); tries++) {
     log = await readFile(auditLog, 'utf8')
@@ -163,7 +170,8 @@ test.serial('every request leaves a line in the audit log', async (t) => {
     v.object({ verb: v.string(), user: v.object({ username: v.string() }) }),
     JSON.parse(line),
   )
-  t.deepEqual(entry, { verb: 'get', user: { username: 'admin' } })
+  t.deepEqual(entry, { verb: 'get', user: { username: 'system:serviceaccount:default:watched' } })
+  t.false(log.includes('of-the-administrator'))
 })
 
 test.serial('a second one on the same folder is refused while the first runs', async (t) => {

@@ -12,6 +12,9 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { appendFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { TestFn } from 'ava'
 import * as v from 'valibot'
 import type { Namespaces } from '../../generate/roles.ts'
@@ -20,6 +23,7 @@ import { ask, type Endpoint, mintToken, type PatchType } from '../../sandbox/con
 import { applyRoles } from '../../sandbox/service-accounts.ts'
 import { isObject, type Json, JsonObject } from '../../shared/json.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
+import { withholding } from './withheld-permission.ts'
 
 /** What `test/run.ts` writes for the test files, and names in TEST_CLUSTER. */
 export const SharedCluster = v.object({
@@ -36,6 +40,10 @@ export const SharedCluster = v.object({
   crds: v.picklist(['own', 'upstream']),
 })
 export type SharedCluster = v.InferOutput<typeof SharedCluster>
+
+/** A line of namespaces.jsonl, beside what TEST_CLUSTER names: the broker's namespace of a test file. */
+export const NamespaceNote = v.object({ namespace: v.string(), file: v.string() })
+export type NamespaceNote = v.InferOutput<typeof NamespaceNote>
 
 export interface JsonAnswer {
   status: number
@@ -76,9 +84,19 @@ export function sharedCluster(): SharedCluster {
  */
 export function useCluster(test: TestFn): TestCluster {
   const cluster = newCluster()
-  test.before('namespaces and roles', cluster.ready)
+  test.before('namespaces and roles', async () => {
+    await cluster.ready()
+    await noteNamespace(cluster.namespaces.broker, test.meta.file)
+  })
   test.after.always('delete the namespaces', cluster.close)
   return cluster
+}
+
+/** Tells whoever reads the audit log whose namespace it is: see test/needed-permissions.ts. */
+async function noteNamespace(namespace: string, url: string): Promise<void> {
+  const file = join(dirname(process.env.TEST_CLUSTER ?? ''), 'namespaces.jsonl')
+  const note: NamespaceNote = { namespace, file: fileURLToPath(url) }
+  await appendFile(file, `${JSON.stringify(note)}\n`)
 }
 
 /** For hooks of one's own: `ready` has to be awaited before the first use, `close` called at the end. */
@@ -94,7 +112,11 @@ export function newCluster(): TestCluster & { close(): Promise<void> } {
     ca: readFileSync(shared.caFile, 'utf8'),
     namespaces,
     ready() {
-      applied ??= applyRoles(administrator, namespaces, [...kinds.values()])
+      applied ??= applyRoles(
+        withholding(administrator, namespaces, process.env.WITHHELD_PERMISSION),
+        namespaces,
+        [...kinds.values()],
+      )
       return applied
     },
     async close() {

@@ -1,0 +1,116 @@
+/** The parts of a test run: which files, the cluster that they share, AVA. */
+import { spawn } from 'node:child_process'
+import { chmod, glob, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { buildFunctions } from '../build.ts'
+import { type Cluster, startCluster } from '../sandbox/cluster.ts'
+import type { SharedCluster } from './support/cluster.ts'
+import { type Counts, tapReader } from './tap.ts'
+
+const root = join(import.meta.dirname, '..')
+const suites = ['unit', 'cluster', 'functions', 'image']
+
+/** Two cores: more test files at a time than this only make each other's deadlines fail. */
+const concurrency = 2
+
+/** @returns paths from the root of the checkout: of everything, of a suite, of files */
+export async function testFiles(names: readonly string[]): Promise<string[]> {
+  const patterns = (names.length > 0 ? names : suites).map((name) =>
+    suites.includes(name) ? `test/${name}/**/*.test.ts` : name,
+  )
+  const found: string[] = []
+  for await (const file of glob(patterns, { cwd: root })) found.push(file)
+  return found.sort()
+}
+
+/** What runs while the tests do. */
+export interface Surroundings {
+  /** for the processes of the tests */
+  environment: NodeJS.ProcessEnv
+  /** a line for every request of a ServiceAccount, once the cluster has ended */
+  auditLog: string
+  /** Ends the cluster. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts the cluster that all test files share, for as long as `act` runs.
+ *
+ * @returns what `act` does
+ */
+export async function withCluster<T>(act: (surroundings: Surroundings) => Promise<T>): Promise<T> {
+  // Servers run as another user when root runs the tests: the folder is open, what is secret in it is not.
+  const directory = await mkdtemp(join(tmpdir(), 'kubedb-service-broker-test-'))
+  await chmod(directory, 0o755)
+  const auditLog = join(directory, 'audit.jsonl')
+  let cluster: Cluster | undefined
+  const stop = async () => {
+    await cluster?.stop()
+    cluster = undefined
+  }
+  try {
+    cluster = await startCluster({
+      directory,
+      auditLog,
+      engineHome: join(directory, 'engines'),
+      progress: (line) => console.log(`# ${line}`),
+      log: (line) => console.log(`# operator: ${line}`),
+    })
+    const environment = { ...process.env, TEST_CLUSTER: await share(cluster, directory) }
+    return await act({ environment, auditLog, stop })
+  } finally {
+    await stop()
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+/** @returns the file that tells the tests where everything is */
+async function share({ plane, names }: Cluster, directory: string): Promise<string> {
+  const functionsDirectory = join(directory, 'functions')
+  await buildFunctions(functionsDirectory)
+  const shared: SharedCluster = {
+    url: plane.url,
+    caFile: plane.caFile,
+    adminToken: plane.adminToken,
+    kubeconfigFile: plane.kubeconfigFile,
+    names,
+    functionsDirectory,
+    collectsGarbage: plane.collectsGarbage,
+    crds: process.env.KUBEDB_CRDS ? 'upstream' : 'own',
+  }
+  const file = join(directory, 'cluster.json')
+  await writeFile(file, JSON.stringify(shared), { mode: 0o600 })
+  return file
+}
+
+/**
+ * Runs AVA, and prints what it tells as people read it.
+ *
+ * @param args test files, and options of AVA
+ * @param print takes a line
+ */
+export async function runAva(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  print: (line: string) => void = console.log,
+): Promise<Counts> {
+  const ava = join(root, 'node_modules/ava/entrypoints/cli.js')
+  const child = spawn(process.execPath, [ava, '--tap', `--concurrency=${concurrency}`, ...args], {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const interrupt = () => child.kill('SIGTERM')
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
+  const ended = new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 1)))
+  const reader = tapReader()
+  for await (const line of createInterface({ input: child.stdout })) {
+    const shown = reader.read(line)
+    if (shown !== undefined) print(shown)
+  }
+  const exitCode = await ended
+  process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
+  return reader.counts(exitCode)
+}
