@@ -206,7 +206,7 @@ async function advanceOpsRequest(
       }
     case '':
     case 'Pending': {
-      if (age(found.metadata.creationTimestamp) < milliseconds(timeout) + margin) {
+      if (age(step.started ?? found.metadata.creationTimestamp) < milliseconds(timeout) + margin) {
         return {
           state: 'waiting',
           description: userFacing(`${step.dimension}: ${why ?? 'waits for its turn'}`),

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, connect as open } from 'node:net'
 import { pipeline } from 'node:stream'
+import { createClient } from '@redis/client'
 import test, { type ExecutionContext } from 'ava'
 import { Client } from 'pg'
 import { databaseName } from '../../shared/kubedb/names.ts'
@@ -11,14 +12,20 @@ import { addressOf, phaseIs } from '../support/inventory.ts'
 import { credentialsIn, platformOf } from '../support/platform.ts'
 import { setSwitches } from '../support/switches.ts'
 
+/** The plan `small` of Redis. */
+const redis = {
+  serviceId: 'ccfd1c81-e59f-4875-a39f-75ba55320ce0',
+  planId: '16367535-3dc7-4c94-b932-16c1ba832ebe',
+}
+
 const cluster = useCluster(test)
 /** where no load balancer gets an address */
 const waiting = useCluster(test)
 
 /** Does what kube-proxy does on a node, which the sandbox has none of: leads a node port to the server. */
-async function forward(t: ExecutionContext, port: number, to: string): Promise<void> {
+async function forward(t: ExecutionContext, port: number, to: string, inside = 5432): Promise<void> {
   const server = createServer((incoming) => {
-    const outgoing = open({ host: to, port: 5432 })
+    const outgoing = open({ host: to, port: inside })
     pipeline(incoming, outgoing, () => undefined)
     pipeline(outgoing, incoming, () => undefined)
   })
@@ -43,6 +50,7 @@ test('with NODE_HOST the credentials lead through a port of the nodes', async (t
   const port = Number(credentials.port)
   t.true(port >= 30_000 && port <= 32_767, `${port}`)
   t.deepEqual(credentialsIn(await platform.fetchBinding(instanceId, bindingId)), credentials)
+  t.is((await platform.provision(instanceId)).status, 200)
 
   const inside = addressOf(cluster, `${databaseName(instanceId, 40)}.${cluster.namespaces.databases}.svc`)
   t.truthy(inside)
@@ -52,6 +60,27 @@ test('with NODE_HOST the credentials lead through a port of the nodes', async (t
   const { rows } = await client.query<{ user: string }>('SELECT current_user::text AS user')
   await client.end()
   t.is(rows.length, 1)
+})
+
+test('a binding that is made meanwhile has the address outside, too, when its polls have made it', async (t) => {
+  const broker = await openBroker(t, {
+    cluster,
+    environment: { ADDRESSES: 'external', NODE_HOST: '127.0.0.1' },
+  })
+  const platform = platformOf(broker, redis)
+  const instanceId = await platform.instance()
+  const bindingId = randomUUID()
+  const begun = await platform.bind(instanceId, bindingId)
+  t.is(begun.status, 202, begun.text)
+  t.is((await platform.settleBinding(instanceId, bindingId, begun)).body.state, 'succeeded')
+  const credentials = credentialsIn(await platform.fetchBinding(instanceId, bindingId))
+  t.is(credentials.host, '127.0.0.1')
+  const inside = addressOf(cluster, `${databaseName(instanceId, 40)}.${cluster.namespaces.databases}.svc`)
+  await forward(t, Number(credentials.port), inside ?? '', 6379)
+  const client = createClient({ url: textAt(credentials, 'uri') })
+  await client.connect()
+  t.is(await client.set('a', 'b'), 'OK')
+  client.destroy()
 })
 
 test('a provision waits for the address of its load balancer, and says so', async (t) => {

@@ -5,6 +5,7 @@ import { chmod, copyFile, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { Client } from 'pg'
 import { administratorOf } from '../../sandbox/administrator.ts'
@@ -17,13 +18,17 @@ import { databaseName, instanceRecordName } from '../../shared/kubedb/names.ts'
 import { type OsbAnswer, openBroker, type TestBroker } from '../support/broker.ts'
 import { at, objectIn, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { addressOf, canUse, databaseObject, inventoryOf, isEmpty, phaseIs } from '../support/inventory.ts'
-import { twoHoursPass } from '../support/passing-time.ts'
+import { timePasses, twoHoursPass } from '../support/passing-time.ts'
 import { credentialsIn, type Platform, platformOf } from '../support/platform.ts'
 import { setSwitches } from '../support/switches.ts'
 
 const calm = useCluster(test)
 /** where OpsRequests are made to stall */
 const stalling = useCluster(test)
+/** where OpsRequests wait for each other */
+const pending = useCluster(test)
+/** where no database gets ready */
+const stuck = useCluster(test)
 /** where OpsRequests are made to fail */
 const failing = useCluster(test)
 
@@ -156,6 +161,19 @@ async function opsRequests(cluster: TestCluster, instanceId: string): Promise<{ 
   return found
 }
 
+async function phasesBecome(
+  cluster: TestCluster,
+  instanceId: string,
+  wanted: { [type: string]: string[] },
+): Promise<void> {
+  let found: { [type: string]: string[] } = {}
+  for (const end = Date.now() + 30_000; Date.now() < end; await delay(100)) {
+    found = await opsRequests(cluster, instanceId)
+    if (isDeepStrictEqual(found, wanted)) return
+  }
+  throw new Error(`OpsRequests are ${JSON.stringify(found)}, not ${JSON.stringify(wanted)}`)
+}
+
 /** Nobody polls until the operator is done with what it was asked. */
 async function settledByItself(cluster: TestCluster, instanceId: string, type: string): Promise<void> {
   for (const end = Date.now() + 60_000; Date.now() < end; await delay(100)) {
@@ -212,6 +230,84 @@ test('a step that takes hours is never called failed, and can be cancelled by a 
   t.true(isEmpty(await inventoryOf(stalling, instanceId)))
   const over = await platform.poll(instanceId, begun)
   t.is(over.body.state, 'failed', brief(over))
+})
+
+test('a change that KubeDB never begins is withdrawn, by a poll or the update sent again, and has failed', async (t) => {
+  const { platform } = await open(t, pending)
+  await setSwitches(pending, { 'stall-ops': 'Restart,VerticalScaling' })
+  const asks = {
+    poll: (id: string, begun: OsbAnswer) => platform.poll(id, begun),
+    again: (id: string) => platform.update(id, { cpu: '600m' }),
+  }
+  for (const [who, ask] of Object.entries(asks)) {
+    const instanceId = await platform.instance()
+    // Somebody else's, which goes first and takes its time.
+    const { status, text } = await pending.admin('POST', pending.databasesPath('postgresopsrequests'), {
+      apiVersion: 'ops.kubedb.com/v1alpha1',
+      kind: 'PostgresOpsRequest',
+      metadata: { name: `by-hand-${instanceId}` },
+      spec: { type: 'Restart', databaseRef: { name: databaseName(instanceId, 40) } },
+    })
+    t.is(status, 201, text)
+    await phasesBecome(pending, instanceId, { Restart: ['Progressing'] })
+    const begun = await platform.update(instanceId, { cpu: '600m' })
+    t.is(begun.status, 202, brief(begun))
+    await phasesBecome(pending, instanceId, { Restart: ['Progressing'], VerticalScaling: ['Pending'] })
+    t.is((await platform.poll(instanceId, begun)).body.state, 'in progress', who)
+
+    await twoHoursPass(pending, instanceRecordName(instanceId))
+    const answer = await ask(instanceId, begun)
+    t.true(answer.status === 202 || answer.body.state === 'failed', `${who}: ${brief(answer)}`)
+    t.deepEqual(await opsRequests(pending, instanceId), { Restart: ['Progressing'] }, who)
+    const end = await platform.poll(instanceId, begun)
+    t.is(end.body.state, 'failed', `${who}: ${brief(end)}`)
+    t.is(end.body.description, 'resources: KubeDB never began the change', who)
+    t.is(end.body.instance_usable, true, who)
+  }
+})
+
+test('an update by OpsRequest and by patch comes into force whole', async (t) => {
+  const { platform } = await open(t, calm)
+  const instanceId = await platform.instance()
+  const wanted = { storage: '20Gi', deletionPolicy: 'Halt' }
+  await succeed(t, platform, instanceId, await platform.update(instanceId, wanted))
+  const { spec } = await databaseObject(calm, instanceId)
+  t.is(spec.deletionPolicy, 'Halt')
+  t.is(at(spec, 'storage', 'resources', 'requests', 'storage'), '20Gi')
+})
+
+test('a provision that takes long tells what the cluster says about it', async (t) => {
+  const { platform } = await open(t, stuck)
+  await setSwitches(stuck, { 'never-ready': 'no node has room for it' })
+  const instanceId = randomUUID()
+  const begun = await platform.provision(instanceId)
+  await phaseIs(stuck, instanceId, 'Provisioning')
+  const { body } = await stuck.admin(
+    'GET',
+    `${stuck.databasesPath('postgreses')}/${databaseName(instanceId, 40)}`,
+  )
+  const namespace = stuck.namespaces.databases
+  const { status, text } = await stuck.admin('POST', stuck.databasesPath('events'), {
+    metadata: { name: 'as-seen-by-the-scheduler', namespace },
+    involvedObject: {
+      apiVersion: textAt(body, 'apiVersion'),
+      kind: 'Postgres',
+      namespace,
+      name: databaseName(instanceId, 40),
+    },
+    type: 'Warning',
+    reason: 'FailedScheduling',
+    message: '0/3 nodes are available',
+    lastTimestamp: new Date().toISOString(),
+  })
+  t.is(status, 201, text)
+  const early = await platform.poll(instanceId, begun)
+  t.is(early.body.state, 'in progress', brief(early))
+  t.notRegex(textAt(early.body, 'description'), /FailedScheduling/)
+  await timePasses(stuck, instanceRecordName(instanceId), 60_000)
+  const late = await platform.poll(instanceId, begun)
+  t.is(late.body.state, 'in progress', brief(late))
+  t.regex(textAt(late.body, 'description'), /; FailedScheduling: 0\/3 nodes are available$/)
 })
 
 test('an update that fails half-way can be repeated, or taken back', async (t) => {

@@ -5,13 +5,14 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { databaseName, instanceLabel } from '../../shared/kubedb/names.ts'
+import { databaseName, instanceLabel, instanceRecordName } from '../../shared/kubedb/names.ts'
 import type { OsbAnswer } from '../support/broker.ts'
 import { at, useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
 import { type FaultLane, openFaultLane } from '../support/fault-lane.ts'
 import { holdBefore, shapesOf } from '../support/hold.ts'
 import { canUse, inventoryOf, isEmpty, orphansOf, phaseIs } from '../support/inventory.ts'
+import { twoHoursPass } from '../support/passing-time.ts'
 import { credentialsIn } from '../support/platform.ts'
 import { setSwitches } from '../support/switches.ts'
 import { turns } from '../support/turns.ts'
@@ -268,6 +269,46 @@ onLane(
       t.is(end.status, 410, `${shape}: ${brief(end)}`)
       t.true(isEmpty(await lane.inventory(instanceId)), shape)
     }
+  },
+  dark,
+)
+
+onLane(
+  'a provision sent again whose record is gone when its database arrives leaves no database',
+  async (t, lane) => {
+    await setSwitches(dark, { slow: '3600000' })
+    const { platform } = lane
+    const instanceId = randomUUID()
+    const before = 'POST postgreses'
+    const first = await holdBefore(lane, 'provision', before, () => platform.provision(instanceId))
+    lane.kill('provision')
+    first?.release()
+    const lost = await first?.answer
+    t.true(lost !== undefined && lost.status >= 500, lost && brief(lost))
+
+    const held = await holdBefore(lane, 'provision', before, () => platform.provision(instanceId))
+    // So that a deprovision need not wait for whoever has made the record.
+    await twoHoursPass(dark, instanceRecordName(instanceId))
+    const parting = await platform.deprovision(instanceId)
+    t.is((await platform.settle(instanceId, parting)).status, 410, brief(parting))
+    const removed: string[] = []
+    lane.interfere({
+      before(call) {
+        if (call.verb === 'DELETE') removed.push(`${call.account} ${shapeOf(call)}`)
+        return undefined
+      },
+    })
+    held?.release()
+    const answer = await held?.answer
+    lane.calm()
+    t.deepEqual(removed, ['osb-provision DELETE postgreses/db'])
+    // It begins anew: what the platform asked for last is there.
+    t.is(answer?.status, 202, answer && brief(answer))
+    const there = await lane.inventory(instanceId)
+    t.true(there.operation !== undefined && there.databases.length <= 1)
+    const end = await platform.settle(instanceId, await platform.deprovision(instanceId))
+    t.is(end.status, 410, brief(end))
+    t.true(isEmpty(await lane.inventory(instanceId)))
   },
   dark,
 )
