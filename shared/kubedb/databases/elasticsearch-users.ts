@@ -5,11 +5,12 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Account, type Admin, Unreachable, type Users } from './database.ts'
-import { Client } from './elasticsearch-users/client.ts'
-import { failure, isConflict } from './elasticsearch-users/failure.ts'
+import { open, server } from './elasticsearch-users/client.ts'
 import { openSearch } from './elasticsearch-users/open-search.ts'
 import type { Security } from './elasticsearch-users/security.ts'
 import { xPack } from './elasticsearch-users/x-pack.ts'
+import type { HttpClient } from './http/client.ts'
+import { failure, isConflict } from './http/failure.ts'
 
 /** Names that the broker gives; everything else in the server belongs to others. */
 const ours = /^b[a-z2-7]{26}$/
@@ -27,12 +28,12 @@ const longestPause = 400
  * @throws {Unreachable} when the server does not answer within five seconds
  */
 export async function connect(admin: Admin, encrypted: boolean): Promise<Users> {
-  const client = await Client.open(admin, encrypted)
-  const security = client.product === 'OpenSearch' ? openSearch(client) : xPack(client)
+  const { client, product } = await open(admin, encrypted)
+  const security = product === 'OpenSearch' ? openSearch(client) : xPack(client)
   let last: Promise<unknown> = Promise.resolve()
   const inTurn = <T>(doing: string, work: () => Promise<T>): Promise<T> => {
     const result = last.then(work).catch((error: unknown) => {
-      throw failure(error, doing)
+      throw failure(server, error, doing)
     })
     // the caller gets the error from `result`; here only the order matters
     last = result.catch(() => undefined)
@@ -68,7 +69,7 @@ async function works(security: Security, account: Account): Promise<boolean> {
 }
 
 async function untilNoConflict(
-  client: Client,
+  client: HttpClient,
   signal: AbortSignal,
   attempt: () => Promise<void>,
 ): Promise<void> {

@@ -1,15 +1,14 @@
-/** Requests as the administrator (or as somebody else), all of which end by a deadline, whatever the server does. */
-import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as sendHttp } from 'node:http'
-import { Agent as HttpsAgent, request as sendHttps } from 'node:https'
+/** The connection to the search server, and which product it is. */
 import * as v from 'valibot'
-import type { Json } from '../../../json.ts'
 import { type Admin, Unreachable } from '../database.ts'
-import { networkReason, Refusal, unreachable } from './failure.ts'
+import { HttpClient } from '../http/client.ts'
+import { unreachable } from '../http/failure.ts'
 
 /** milliseconds */
 const connectTimeout = 5000
-/** bytes: the users of some ten thousand bindings */
-const largestAnswer = 32 * 1024 * 1024
+
+/** What it is called in sentences. */
+export const server = 'the search server'
 
 /** Which product the server is. */
 export type Product = 'OpenSearch' | 'Elasticsearch'
@@ -19,169 +18,26 @@ const Face = v.looseObject({
   tagline: v.optional(v.string(), ''),
 })
 
-export interface Ask {
-  body?: Json
-  /** in place of the administrator */
-  as?: { name: string; password: string }
-}
-
-export class Client {
-  readonly #admin: Admin
-  readonly #agent: HttpAgent | HttpsAgent
-  readonly product: Product
-  #closed = false
-
-  private constructor(admin: Admin, agent: HttpAgent | HttpsAgent, product: Product) {
-    this.#admin = admin
-    this.#agent = agent
-    this.product = product
-  }
-
-  /**
-   * Asks the server what it is, within five seconds and by the deadline. Where it is encrypted, the certificate must be
-   * of the AppBinding's CA; without one, of a CA that the system knows.
-   *
-   * @throws {Unreachable} when that fails, saying why
-   */
-  static async open(admin: Admin, encrypted: boolean): Promise<Client> {
-    const agent = encrypted
-      ? new HttpsAgent({ keepAlive: true, ...(admin.caBundle === undefined ? {} : { ca: admin.caBundle }) })
-      : new HttpAgent({ keepAlive: true })
-    try {
-      const face = v.parse(Face, await send(admin, agent, 'GET', '/', {}, connectTimeout))
-      const isOpenSearch = face.version.distribution === 'opensearch' || /OpenSearch/.test(face.tagline)
-      return new Client(admin, agent, isOpenSearch ? 'OpenSearch' : 'Elasticsearch')
-    } catch (error) {
-      agent.destroy()
-      if (error instanceof v.ValiError) {
-        throw new Unreachable(`what answers at ${admin.host} is neither OpenSearch nor Elasticsearch`)
-      }
-      throw unreachable(error, admin)
-    }
-  }
-
-  /**
-   * @param answer what the body of a success must look like
-   * @throws {Refusal} for any other status, {Unreachable} when there is no answer
-   */
-  async ask<T extends v.GenericSchema>(
-    answer: T,
-    method: string,
-    path: string,
-    ask: Ask = {},
-  ): Promise<v.InferOutput<T>> {
-    if (this.#closed) throw new Unreachable('the connection is closed')
-    return v.parse(answer, await send(this.#admin, this.#agent, method, path, ask))
-  }
-
-  /** The same, where `404 Not Found` is an answer: undefined. */
-  async find<T extends v.GenericSchema>(
-    answer: T,
-    method: string,
-    path: string,
-    ask: Ask = {},
-  ): Promise<v.InferOutput<T> | undefined> {
-    try {
-      return await this.ask(answer, method, path, ask)
-    } catch (error) {
-      if (error instanceof Refusal && error.status === 404) return undefined
-      throw error
-    }
-  }
-
-  /** milliseconds until all work ends */
-  get left(): number {
-    return this.#admin.deadline - Date.now()
-  }
-
-  close(): void {
-    this.#closed = true
-    this.#agent.destroy()
-  }
-}
-
-async function send(
+/**
+ * Asks the server what it is, within five seconds and by the deadline.
+ *
+ * @throws {Unreachable} when that fails, saying why
+ */
+export async function open(
   admin: Admin,
-  agent: HttpAgent | HttpsAgent,
-  method: string,
-  path: string,
-  { body, as }: Ask,
-  timeout = Number.POSITIVE_INFINITY,
-): Promise<unknown> {
-  const gone = 'the caller has gone away'
-  if (admin.signal.aborted) throw new Unreachable(gone)
-  const { name, password } = as ?? { name: admin.username, password: admin.password }
-  const content = body === undefined ? undefined : JSON.stringify(body)
-  const left = Math.max(0, admin.deadline - Date.now())
-  const options: RequestOptions = {
-    host: admin.host,
-    port: admin.port,
-    method,
-    path,
-    agent,
-    headers: {
-      authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`,
-      accept: 'application/json',
-      ...(content === undefined
-        ? {}
-        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(content) }),
-    },
-  }
-  let end: (reason: Unreachable) => void = () => {}
-  const ended = new Promise<never>((_, reject) => {
-    end = reject
-  })
-  const abort = () => end(new Unreachable(gone))
-  const late =
-    timeout < left
-      ? `it did not answer within ${timeout / 1000} s`
-      : "it did not answer before the request's deadline"
-  const timer = setTimeout(
-    () => end(new Unreachable(`the search server at ${admin.host}: ${late}`)),
-    Math.min(timeout, left),
-  )
-  admin.signal.addEventListener('abort', abort, { once: true })
-  const request = agent instanceof HttpsAgent ? sendHttps(options) : sendHttp(options)
-  let whole = false
+  encrypted: boolean,
+): Promise<{ client: HttpClient; product: Product }> {
+  const { host, port } = admin
+  const client = new HttpClient(admin, { server, host, port, encrypted })
   try {
-    const answered = new Promise<{ status: number; text: string }>((resolve, reject) => {
-      request.once('error', reject)
-      request.once('response', (response) => read(response).then(resolve, reject))
-    })
-    request.end(content)
-    const { status, text } = await Promise.race([answered, ended])
-    whole = true
-    const parsed = parse(text)
-    if (status < 200 || status > 299) throw new Refusal(status, parsed)
-    return parsed
+    const face = await client.ask(Face, 'GET', '/', { timeout: connectTimeout })
+    const isOpenSearch = face.version.distribution === 'opensearch' || /OpenSearch/.test(face.tagline)
+    return { client, product: isOpenSearch ? 'OpenSearch' : 'Elasticsearch' }
   } catch (error) {
-    if (error instanceof Refusal || error instanceof Unreachable) throw error
-    throw new Unreachable(`the search server at ${admin.host} is out of reach: ${networkReason(error)}`, {
-      cause: error,
-    })
-  } finally {
-    clearTimeout(timer)
-    admin.signal.removeEventListener('abort', abort)
-    // an answer that has not come whole leaves a connection that nothing else can be asked on
-    if (!whole) request.on('error', () => undefined).destroy()
-  }
-}
-
-async function read(response: IncomingMessage): Promise<{ status: number; text: string }> {
-  response.setEncoding('utf8')
-  let text = ''
-  for await (const part of response) {
-    text += String(part)
-    if (text.length > largestAnswer) throw new Error('the answer is longer than any that makes sense')
-  }
-  return { status: response.statusCode ?? 0, text }
-}
-
-/** Refusals may be plain text. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
+    client.close()
+    if (error instanceof v.ValiError) {
+      throw new Unreachable(`what answers at ${host} is neither OpenSearch nor Elasticsearch`)
+    }
+    throw unreachable(server, error, admin)
   }
 }

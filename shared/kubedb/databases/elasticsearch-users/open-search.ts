@@ -2,8 +2,8 @@
 import { hash } from 'bcryptjs'
 import * as v from 'valibot'
 import type { Account } from '../database.ts'
-import type { Client } from './client.ts'
-import { Refusal } from './failure.ts'
+import type { HttpClient } from '../http/client.ts'
+import { Refusal } from '../http/failure.ts'
 import { openSearchRole, openSearchRoles, roleNames } from './roles.ts'
 import { everyRole, type Security, sameItems } from './security.ts'
 
@@ -42,7 +42,7 @@ const Mapping = v.looseObject({
   users: v.optional(strings, []),
 })
 
-export function openSearch(client: Client): Security {
+export function openSearch(client: HttpClient): Security {
   const path = (kind: string, name = '') =>
     `${api}/${kind}${name === '' ? '' : `/${encodeURIComponent(name)}`}`
 

@@ -2,8 +2,8 @@
 import * as v from 'valibot'
 import { equal } from '../../../json.ts'
 import { Unreachable } from '../database.ts'
-import type { Client } from './client.ts'
-import { Refusal } from './failure.ts'
+import type { HttpClient } from '../http/client.ts'
+import { Refusal } from '../http/failure.ts'
 import { roleNames, xPackRole } from './roles.ts'
 import { everyRole, type Security, sameItems } from './security.ts'
 
@@ -34,7 +34,7 @@ const Absent = v.union([
   v.looseObject({ error: v.looseObject({ 'license.expired.feature': v.string() }) }),
 ])
 
-export function xPack(client: Client): Security {
+export function xPack(client: HttpClient): Security {
   const path = (kind: string, name: string) => `/_security/${kind}/${encodeURIComponent(name)}`
 
   const wrong = async () => {

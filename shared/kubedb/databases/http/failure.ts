@@ -1,4 +1,4 @@
-/** What answers of the server and the network mean to the broker. */
+/** What answers of a server and the network mean to the broker, where an engine is administered over HTTP. */
 import * as v from 'valibot'
 import { Unreachable } from '../database.ts'
 
@@ -41,7 +41,7 @@ function reasonIn(body: unknown): string {
   return reason.success && reason.output !== '' ? reason.output : 'no reason given'
 }
 
-/** @returns whether somebody else changed users or roles at the same moment */
+/** @returns whether somebody else changed the same at the same moment */
 export function isConflict(error: unknown): boolean {
   return error instanceof Refusal && error.status === 409
 }
@@ -52,18 +52,21 @@ function isTransient(status: number): boolean {
 }
 
 /**
+ * @param server what it is called in sentences, e.g. `the search server`
  * @param error why the server could not be asked for the first time
  * @returns the sentence about it, without secrets
  */
-export function unreachable(error: unknown, admin: { username: string; host: string }): Unreachable {
+export function unreachable(
+  server: string,
+  error: unknown,
+  admin: { username: string; host: string },
+): Unreachable {
   if (error instanceof Unreachable) return error
   const what =
     error instanceof Refusal && error.status === 401
       ? `it refuses the password of administrator "${admin.username}" (KubeDB may be rotating it)`
       : networkReason(error)
-  return new Unreachable(`the search server at ${admin.host} takes no requests just now: ${what}`, {
-    cause: error,
-  })
+  return new Unreachable(`${server} at ${admin.host} takes no requests just now: ${what}`, { cause: error })
 }
 
 /** @returns what the network or TLS says: Node leaves the message empty when several addresses failed */
@@ -74,16 +77,15 @@ export function networkReason(error: unknown): string {
 }
 
 /**
+ * @param server what it is called in sentences
  * @param error what a call ended with
  * @param doing what was being done, e.g. `drop the user`
  * @returns Unreachable where the same call may succeed later, else an error for the broker's operator
  */
-export function failure(error: unknown, doing: string): unknown {
+export function failure(server: string, error: unknown, doing: string): unknown {
   if (!(error instanceof Refusal)) return error
   if (error.status === 401 || isTransient(error.status)) {
-    return new Unreachable(`the search server could not ${doing} just now: ${error.message}`, {
-      cause: error,
-    })
+    return new Unreachable(`${server} could not ${doing} just now: ${error.message}`, { cause: error })
   }
-  return new Error(`the search server refused to ${doing}: ${error.message}`, { cause: error })
+  return new Error(`${server} refused to ${doing}: ${error.message}`, { cause: error })
 }
