@@ -31,7 +31,7 @@ const podFields = [
   'topologySpreadConstraints',
 ]
 /** No image, command, environment, volume, probe or hook. */
-const containerFields = ['name', 'resources', 'securityContext']
+const containerFields = ['name', 'resizePolicy', 'resources', 'securityContext']
 /** Capabilities that KubeDB itself gives its engines. */
 const capabilities = ['IPC_LOCK', 'SYS_RESOURCE']
 /** Members of a database's spec that name a Secret. */

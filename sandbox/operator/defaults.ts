@@ -94,6 +94,10 @@ function withContainer(
   const complete: Container = {
     ...known,
     resources: withDefaultResources(known.resources ?? {}, defaults),
+    resizePolicy: known.resizePolicy ?? [
+      { resourceName: 'cpu', restartPolicy: 'NotRequired' },
+      { resourceName: 'memory', restartPolicy: 'NotRequired' },
+    ],
     securityContext: {
       allowPrivilegeEscalation: false,
       capabilities: { drop: ['ALL'] },

@@ -79,6 +79,7 @@ export type Resources = v.InferOutput<typeof Resources>
 const Container = v.looseObject({
   name: v.string(),
   resources: v.exactOptional(Resources),
+  resizePolicy: v.exactOptional(v.array(v.looseObject({}))),
   env: v.exactOptional(v.array(v.looseObject({ name: v.string() }))),
   volumeMounts: v.exactOptional(v.array(v.looseObject({ mountPath: v.string() }))),
   securityContext: v.exactOptional(v.looseObject({})),

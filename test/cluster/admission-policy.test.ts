@@ -80,6 +80,7 @@ test('a database as the broker makes it passes, with resources and a place for i
   for (const spec of [
     {},
     container({ resources: { requests: { cpu: '1' } } }),
+    container({ resizePolicy: [{ resourceName: 'cpu', restartPolicy: 'NotRequired' }] }),
     pod({ nodeSelector: { disk: 'ssd' }, tolerations: [], containers: [] }),
   ]) {
     const answer = await provision('POST', path('postgreses'), postgres(spec))
