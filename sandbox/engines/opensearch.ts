@@ -7,7 +7,6 @@ import { at } from '../../shared/kubedb/databases/spec.ts'
 import { type DataFolders, dataFolders } from './data-folders.ts'
 import type { Engine, Instance, Running } from './engine.ts'
 import { available, distribution } from './opensearch/distribution.ts'
-import { ask } from './opensearch/request.ts'
 import {
   type Installation,
   spawnServer,
@@ -17,6 +16,7 @@ import {
 } from './opensearch/server.ts'
 import { type Dialect, securityFiles, steward, userSettings } from './opensearch/settings.ts'
 import { startFront } from './opensearch/xpack/front.ts'
+import { ask } from './request.ts'
 
 const clientPort = 9200
 /** where the server listens when the front has the clients' port */

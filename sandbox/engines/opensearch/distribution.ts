@@ -1,9 +1,10 @@
 /** The programs of OpenSearch: a whole server and its security plugin, as Maven's central repository has them. */
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { access, constants, copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { findJava, type Java, lastWords, onPath } from '../java.ts'
 import { settle } from '../postgres-binaries.ts'
 import { draftIn, programCache } from '../program-cache.ts'
 
@@ -22,12 +23,6 @@ const patience = 300_000
 /** Password of the keystores between nodes; there is one node, on loopback. */
 export const storePassword = 'changeit'
 
-export interface Java {
-  readonly program: string
-  /** e.g. 17.0.15 */
-  readonly version: string
-}
-
 export interface Distribution {
   /** OPENSEARCH_HOME */
   readonly server: string
@@ -40,7 +35,7 @@ export interface Distribution {
 export async function available(cache?: string): Promise<true | string> {
   if (process.platform !== 'linux')
     return 'the OpenSearch engine needs Linux: it uses a loopback address for each database'
-  if ((await findJava()) === undefined)
+  if ((await findJava(javas)) === undefined)
     return `OpenSearch needs Java ${javas.oldest} to ${javas.newest}: install openjdk-17-jre-headless`
   const fetched = (await readdir(await programCache(cache))).includes(folderName)
   if (!fetched && (await onPath('mvn')) === undefined)
@@ -54,7 +49,7 @@ export async function available(cache?: string): Promise<true | string> {
  * @throws {Error} saying what is missing or failed
  */
 export async function distribution(cacheFolder?: string): Promise<Distribution> {
-  const java = await findJava()
+  const java = await findJava(javas)
   const ready = await available(cacheFolder)
   if (ready !== true || java === undefined) throw new Error(String(ready))
   const cache = await programCache(cacheFolder)
@@ -145,47 +140,4 @@ async function makeIdentity(folder: string, java: Java): Promise<void> {
   )
   await run('-exportcert -rfc -alias node -file node.pem -keystore node.p12')
   await run('-importcert -noprompt -alias node -file node.pem -keystore trust.p12')
-}
-
-async function findJava(): Promise<Java | undefined> {
-  const jvms = '/usr/lib/jvm'
-  const homes = (await readdir(jvms).catch(() => [])).sort().map((name) => join(jvms, name, 'bin/java'))
-  const wanted = [
-    ...(process.env.JAVA_HOME ? [join(process.env.JAVA_HOME, 'bin/java')] : []),
-    ...(await Promise.all([onPath('java')])).filter((path) => path !== undefined),
-    ...homes,
-  ]
-  for (const program of wanted) {
-    const version = await versionOf(program)
-    const major = Number(version?.split('.')[0])
-    if (version !== undefined && major >= javas.oldest && major <= javas.newest) return { program, version }
-  }
-  return undefined
-}
-
-async function versionOf(program: string): Promise<string | undefined> {
-  try {
-    const { stderr } = await execute(program, ['-version'])
-    return /version "([0-9][^"]*)"/.exec(stderr)?.[1]
-  } catch {
-    return undefined
-  }
-}
-
-async function onPath(name: string): Promise<string | undefined> {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const path = join(folder, name)
-    const there = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    )
-    if (there) return path
-  }
-  return undefined
-}
-
-function lastWords(error: unknown): string {
-  const said = error instanceof Error && 'stdout' in error ? String(error.stdout) : ''
-  const complaint = /\[ERROR\] (.*)/.exec(said)?.[1]
-  return complaint ?? (error instanceof Error ? error.message : String(error))
 }

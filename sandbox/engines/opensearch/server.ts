@@ -9,8 +9,8 @@ import type { Account } from '../account.ts'
 import type { ServerTls } from '../engine.ts'
 import { type GuardedProcess, startGuarded } from '../guarded-process.ts'
 import { draftIn, programCache } from '../program-cache.ts'
+import { ask } from '../request.ts'
 import type { Distribution } from './distribution.ts'
-import { ask } from './request.ts'
 import { complaints, javaParameters, loggingFile, type ServerSettings, serverFile } from './settings.ts'
 
 const execute = promisify(execFile)
