@@ -162,8 +162,8 @@ export interface AdmissionRules {
   readonly fixed: readonly string[]
   /** Names of StorageClasses that the spec mentions. */
   storageClasses(spec: Spec): string[]
-  /** Says that DoNotTerminate forbids to delete it. */
-  deletionRefusal(namespace: string, name: string): string
+  /** Says that DoNotTerminate forbids to delete it; in words, or as a whole answer. */
+  deletionRefusal(namespace: string, name: string): string | Refusal
 }
 
 /** What a webhook knows of an OpsRequest and its database. */

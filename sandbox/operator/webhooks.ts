@@ -139,9 +139,9 @@ async function admitDatabase(kube: Kube, kind: Kind, request: AdmissionRequest):
   const { admission } = kind
   if (request.operation === 'DELETE') {
     const { metadata, spec } = v.parse(Database, request.oldObject)
-    if (spec.deletionPolicy === 'DoNotTerminate')
-      throw new Refusal(admission.deletionRefusal(metadata.namespace, metadata.name))
-    return
+    if (spec.deletionPolicy !== 'DoNotTerminate') return
+    const said = admission.deletionRefusal(metadata.namespace, metadata.name)
+    throw typeof said === 'string' ? new Refusal(said) : said
   }
   const db = v.parse(Database, withPlace(request))
   if (db.metadata.deletionTimestamp !== undefined) return
