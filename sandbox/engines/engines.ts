@@ -5,6 +5,7 @@ import { mariadbEngine, mysqlEngine } from './mysql.ts'
 import { opensearchEngine } from './opensearch.ts'
 import { perconaXtraDbEngine } from './perconaxtradb.ts'
 import { postgresEngine } from './postgres.ts'
+import { rabbitmqEngine } from './rabbitmq.ts'
 import { redisEngine } from './redis.ts'
 
 const makes = [
@@ -16,6 +17,7 @@ const makes = [
   opensearchEngine,
   redisEngine,
   memcachedEngine,
+  rabbitmqEngine,
 ]
 
 /**

@@ -6,6 +6,7 @@ import { mongodb } from './kinds/mongodb.ts'
 import { mysql } from './kinds/mysql.ts'
 import { perconaxtradb } from './kinds/perconaxtradb.ts'
 import { postgres } from './kinds/postgres.ts'
+import { rabbitmq } from './kinds/rabbitmq.ts'
 import { redis } from './kinds/redis.ts'
 
 /** Every kind that the operator serves, where its CRDs are installed. */
@@ -18,4 +19,5 @@ export const kinds: readonly Kind[] = [
   redis,
   memcached,
   elasticsearch,
+  rabbitmq,
 ]

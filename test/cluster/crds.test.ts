@@ -25,6 +25,7 @@ import { memcached } from '../support/crd-cases/memcached.ts'
 import { mongodb } from '../support/crd-cases/mongodb.ts'
 import { mysql } from '../support/crd-cases/mysql.ts'
 import { perconaxtradb } from '../support/crd-cases/perconaxtradb.ts'
+import { rabbitmq } from '../support/crd-cases/rabbitmq.ts'
 import { redis } from '../support/crd-cases/redis.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -532,7 +533,7 @@ test(
   'p'.repeat(63),
 )
 
-for (const cases of [mysql, mariadb, perconaxtradb, mongodb, redis, memcached, elasticsearch]) {
+for (const cases of [mysql, mariadb, perconaxtradb, mongodb, rabbitmq, redis, memcached, elasticsearch]) {
   const { databases, opsRequests, versions } = cases
   const database = databaseKind(cases)
   const request = opsRequestKind(cases)
@@ -578,10 +579,12 @@ test('status is written apart from the spec, with known phases only', async (t) 
     for (const { kind, spec, phase } of [
       { kind: postgres, spec: { version: '18.3' }, phase: 'Ready' },
       { kind: opsRequest, spec: { databaseRef, type: 'Restart' }, phase: 'Successful' },
-      ...[mysql, mariadb, perconaxtradb, mongodb, redis, memcached, elasticsearch].flatMap((cases) => [
-        { kind: databaseKind(cases), spec: { version: '1' }, phase: 'Ready' },
-        { kind: opsRequestKind(cases), spec: { databaseRef, type: 'Restart' }, phase: 'Successful' },
-      ]),
+      ...[mysql, mariadb, perconaxtradb, mongodb, rabbitmq, redis, memcached, elasticsearch].flatMap(
+        (cases) => [
+          { kind: databaseKind(cases), spec: { version: '1' }, phase: 'Ready' },
+          { kind: opsRequestKind(cases), spec: { databaseRef, type: 'Restart' }, phase: 'Successful' },
+        ],
+      ),
     ]) {
       const { path, ...type } = kind
       const object = { ...type, metadata: { name: 'with-status' }, spec, status: { phase } }
@@ -718,7 +721,7 @@ const AnyCrd = v.object({
 
 testUpstream("every field of our CRDs is KubeDB's own, with its type, limits and default", async (t) => {
   const files = (await readdir(ownFolder)).filter((file) => file !== 'versions.yaml')
-  t.true(files.length >= 22)
+  t.true(files.length >= 28)
   for (const file of files) {
     const name = file.replace(/\.yaml$/, '')
     const ours = v.parse(AnyCrd, parse(await readFile(join(ownFolder, file), 'utf8'), { maxAliasCount: -1 }))

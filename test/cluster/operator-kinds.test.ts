@@ -9,6 +9,7 @@ import { mongodb } from '../../sandbox/operator/kinds/mongodb.ts'
 import { mysql } from '../../sandbox/operator/kinds/mysql.ts'
 import { perconaxtradb } from '../../sandbox/operator/kinds/perconaxtradb.ts'
 import { postgres } from '../../sandbox/operator/kinds/postgres.ts'
+import { rabbitmq } from '../../sandbox/operator/kinds/rabbitmq.ts'
 import { redis } from '../../sandbox/operator/kinds/redis.ts'
 import { aclLines } from '../../sandbox/operator/kinds/redis-acl.ts'
 import { kinds } from '../../sandbox/operator/kinds.ts'
@@ -207,6 +208,20 @@ const shapes: Shape[] = [
       },
     },
   },
+  ...[1, 3].map((replicas) => ({
+    title: replicas === 1 ? 'a single RabbitMQ' : 'a RabbitMQ cluster',
+    kind: rabbitmq,
+    spec: { version: '4.0.4', replicas, ...durable },
+    pods: ['db-0', 'db-1', 'db-2'].slice(0, replicas),
+    claims: ['db-data-db-0', 'db-data-db-1', 'db-data-db-2'].slice(0, replicas),
+    services: { db: [5672], 'db-dashboard': [15672], 'db-pods': [4369, 25672] },
+    user: 'admin',
+    secrets: ['db-erlang-cookie'],
+    client: {
+      url: 'amqp://<username>:<password>@db.NAMESPACE.svc.cluster.local:5672/',
+      service: { scheme: 'http', name: 'db', port: 5672 },
+    },
+  })),
   {
     title: 'a single Redis',
     kind: redis,
@@ -425,6 +440,8 @@ const nodes = (more: object) => ({
   topology: { master: { replicas: 1 }, ingest: { replicas: 1 }, data: { replicas: 1 }, ...more },
 })
 
+const issuerRef = { apiGroup: 'cert-manager.io', kind: 'Issuer', name: 'ours' }
+
 /** What a kind alone refuses about a database; what all refuse is in operator-webhooks.test.ts. */
 const refusedDatabases: [kind: Kind, title: string, spec: object, words: string][] = [
   [
@@ -596,6 +613,18 @@ const refusedDatabases: [kind: Kind, title: string, spec: object, words: string]
   ],
 ]
 
+test('RabbitMQ is refused: certificates without TLS', async (t) => {
+  const object = manifest(rabbitmq, 'default', { ...single(rabbitmq), tls: { issuerRef } }, 'refused')
+  t.deepEqual(
+    await refusalOf(setting.kube.create(resourcesOf(rabbitmq).databases, object)),
+    denied(
+      'rabbitmqwebhook.validators',
+      'RabbitMQ.rabbitmq.kubedb.com "refused" is invalid: spec.enableSSL: Invalid value: "refused": .spec.tls must be nil, if .spec.enableSSL is disabled',
+      422,
+    ),
+  )
+})
+
 for (const [kind, title, spec, words] of refusedDatabases)
   test(`${kind.kind} is refused: ${title}`, async (t) => {
     const object = manifest(kind, 'default', { ...single(kind), ...spec }, 'refused')
@@ -688,6 +717,13 @@ const refusedOps: [shape: string, type: string, spec: object, field: string, wor
     'more than 1 field have assigned to spec.reconfigureTLS but at a time one is allowed to run one operation',
   ],
   [
+    'a single RabbitMQ',
+    'HorizontalScaling',
+    { horizontalScaling: { node: 0 } },
+    'horizontalScaling',
+    'spec.horizontalScaling.node must be positive',
+  ],
+  [
     'an OpenSearch with dedicated nodes',
     'RotateAuth',
     {},
@@ -760,7 +796,6 @@ const larger = { storage: { resources: { requests: { storage: '2Gi' } } } }
 const settings = (file: string, text: string) => ({ configuration: { applyConfig: { [file]: text } } })
 const inline = (file: string, text: string) => ({ configuration: { inline: { [file]: text } } })
 const restart: Change = { type: 'Restart', spec: { restart: {} }, becomes: { deletionPolicy: 'WipeOut' } }
-const issuerRef = { apiGroup: 'cert-manager.io', kind: 'Issuer', name: 'ours' }
 const secure = (more: object = {}): Change => ({
   type: 'ReconfigureTLS',
   spec: { tls: { issuerRef } },
@@ -882,6 +917,37 @@ const changes: [shape: string, changes: Change[]][] = [
         becomes: inline('redis.conf', 'maxmemory-policy allkeys-lru\n'),
       },
       secure(),
+    ],
+  ],
+  [
+    'a single RabbitMQ',
+    [
+      {
+        type: 'HorizontalScaling',
+        spec: { horizontalScaling: { node: 3 } },
+        becomes: { replicas: 3 },
+        pods: 3,
+      },
+      {
+        type: 'VerticalScaling',
+        spec: { verticalScaling: { node: resourcesWanted } },
+        becomes: containers('rabbitmq'),
+      },
+      {
+        type: 'VolumeExpansion',
+        spec: { volumeExpansion: { mode: 'Online', node: '2Gi' } },
+        becomes: larger,
+      },
+      {
+        type: 'Reconfigure',
+        spec: settings('rabbitmq.conf', 'channel_max = 100'),
+        becomes: inline('rabbitmq.conf', 'channel_max = 100\n'),
+      },
+      {
+        type: 'UpdateVersion',
+        spec: { updateVersion: { targetVersion: '4.2.4' } },
+        becomes: { version: '4.2.4' },
+      },
     ],
   ],
   [
@@ -1089,6 +1155,10 @@ test('DoNotTerminate refuses DELETE in the words of each kind', async (t) => {
       elasticsearch,
       'ElasticSearch "default/kept" can\'t be terminated. To delete, change spec.deletionPolicy',
     ],
+    [
+      rabbitmq,
+      'RabbitMQ.rabbitmq.kubedb.com "kept" is invalid: spec.deletionPolicy: Invalid value: "kept": Can not delete as terminationPolicy is set to "DoNotTerminate"',
+    ],
   ])
   for (const [kind, refusal] of words) {
     const { databases } = resourcesOf(kind)
@@ -1099,7 +1169,11 @@ test('DoNotTerminate refuses DELETE in the words of each kind', async (t) => {
     )
     t.deepEqual(
       await refusalOf(kube.delete(databases, place)),
-      denied(`${kind.kind.toLowerCase()}webhook.validators`, refusal),
+      denied(
+        `${kind.kind.toLowerCase()}webhook.validators`,
+        refusal,
+        refusal.includes('is invalid') ? 422 : 403,
+      ),
     )
   }
 })

@@ -26,12 +26,16 @@ export function withClusterOffers({ plan, kind }: Shipped): Shipped {
       ...plan,
       parameters: {
         ...plan.parameters,
-        tls: {
-          issuers: {
-            internal: { kind: 'ClusterIssuer', name: 'internal-ca' },
-            own: { kind: 'Issuer', name: 'own-ca' },
-          },
-        },
+        ...(kind.parameters.includes('tls')
+          ? {
+              tls: {
+                issuers: {
+                  internal: { kind: 'ClusterIssuer', name: 'internal-ca' },
+                  own: { kind: 'Issuer', name: 'own-ca' },
+                },
+              },
+            }
+          : {}),
         ...(durable ? { storageClass: { enum: ['standard', 'fast'] } } : {}),
       },
     },
@@ -174,6 +178,8 @@ const texts = [
   'STRICT_TRANS_TABLES',
   'utf8mb4',
   'AKE',
+  'autoheal',
+  'compact',
   '900 1 300 10',
 ]
 

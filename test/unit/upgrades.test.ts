@@ -10,6 +10,7 @@ import { memcached } from '../../shared/kubedb/databases/memcached.ts'
 import { mongodb } from '../../shared/kubedb/databases/mongodb.ts'
 import { mysql } from '../../shared/kubedb/databases/mysql.ts'
 import { postgres } from '../../shared/kubedb/databases/postgres.ts'
+import { rabbitmq } from '../../shared/kubedb/databases/rabbitmq.ts'
 import { redis } from '../../shared/kubedb/databases/redis.ts'
 import { upgradeObstacle } from '../../shared/kubedb/upgrades.ts'
 import type { VersionFacts } from '../../shared/kubedb/versions.ts'
@@ -22,7 +23,11 @@ const Seeds = v.record(
       name: v.string(),
       version: v.string(),
       distribution: v.optional(v.string()),
-      updateConstraints: v.object({ allowlist: v.optional(Ranges, []), denylist: v.optional(Ranges, []) }),
+      // KubeDB states none for RabbitMQ
+      updateConstraints: v.optional(
+        v.object({ allowlist: v.optional(Ranges, []), denylist: v.optional(Ranges, []) }),
+        {},
+      ),
     }),
   ),
 )
@@ -45,6 +50,7 @@ const upgrade = (kind: Database, from: string, to: string, versions = catalogOf(
 
 const allowed: [Database, string, string][] = [
   [postgres, '12.22', '18.3'],
+  [rabbitmq, '3.12.12', '3.13.2'],
   [postgres, '17.8', '17.9'],
   [mysql, '8.4.8', '9.1.0'],
   [mysql, '9.1.0', '9.7.1'],

@@ -7,9 +7,10 @@ import { mongodb } from './mongodb.ts'
 import { mysql } from './mysql.ts'
 import { perconaxtradb } from './perconaxtradb.ts'
 import { postgres } from './postgres.ts'
+import { rabbitmq } from './rabbitmq.ts'
 import { redis } from './redis.ts'
 
-const all = [elasticsearch, mariadb, memcached, mongodb, mysql, perconaxtradb, postgres, redis]
+const all = [elasticsearch, mariadb, memcached, mongodb, mysql, perconaxtradb, postgres, rabbitmq, redis]
 
 export const kinds: ReadonlyMap<string, Database> = new Map(all.map((kind) => [kind.kind, kind]))
 

@@ -15,15 +15,17 @@ export type Bad = Record<string, [Spec, RegExp]>
 export interface CrdCases {
   kind: string
   plural: string
+  /** kubedb.com/v1 unless said */
+  apiVersion?: string
   databases: { good: Good; bad: Bad }
   /** Of a good one the title's first word is the type; `databaseRef` is added. */
   opsRequests: { good: Good; bad: Bad }
   versions: { bad: Bad }
 }
 
-export const databaseKind = ({ kind, plural }: CrdCases): Kind => ({
-  path: `/apis/kubedb.com/v1/namespaces/default/${plural}`,
-  apiVersion: 'kubedb.com/v1',
+export const databaseKind = ({ kind, plural, apiVersion = 'kubedb.com/v1' }: CrdCases): Kind => ({
+  path: `/apis/${apiVersion}/namespaces/default/${plural}`,
+  apiVersion,
   kind,
 })
 
