@@ -105,9 +105,11 @@ export function httpProxy(broker: string, { host, local }: Entrance): Specified[
         routes: routes.map((route) => {
           const pattern = pathPattern(route.path)
           return {
+            // The path comes last: Contour reads the kind of match from the last condition, and an `exact` before
+            // others becomes a prefix.
             conditions: [
-              pattern.type === 'Exact' ? { exact: pattern.value } : { regex: pattern.value },
               { header: { name: ':method', exact: route.method } },
+              pattern.type === 'Exact' ? { exact: pattern.value } : { regex: pattern.value },
             ],
             requestHeadersPolicy: { set: [{ name: 'Host', value: hostOf(route, broker) }] },
             timeoutPolicy: { response: timeout },

@@ -64,6 +64,18 @@ test('every function has a ServiceAccount; only the catalog gets no token', (t) 
   )
 })
 
+test('the path is the last condition of a route of Contour, which would take an exact one for a prefix', async (t) => {
+  const text = readFileSync(join(root, 'knative/overlays/contour/400-route.yaml'), 'utf8')
+  const [proxy] = parseAllDocuments(text)
+  const conditions = proxy
+    ?.toJS()
+    .spec.routes.map((route: { conditions: object[] }) =>
+      route.conditions.map((condition) => Object.keys(condition).join()),
+    )
+  t.is(conditions.length, routes.length)
+  for (const kinds of conditions) t.regex(kinds.join(' '), /^header (exact|regex)$/)
+})
+
 test('roles are the permissions of the route map and nothing else', (t) => {
   const roles = [
     ...brokerRoles(namespaces),
