@@ -10,7 +10,8 @@ const labels = { 'app.kubernetes.io/part-of': 'kubedb-service-broker' }
 /**
  * @param broker namespace of the functions
  * @param host public host name of the broker
- * @returns ServiceAccount, Service, and the DomainMapping that gives it the host name
+ * @returns ServiceAccount, Service, and the DomainMapping that gives it the host name; Knative asks for a claim of that
+ *   name first, unless it is told to make them by itself (`autocreate-cluster-domain-claims`)
  */
 export function edgeRouterManifests(broker: string, host: string): (Manifest | Specified)[] {
   return [
@@ -34,6 +35,12 @@ export function edgeRouterManifests(broker: string, host: string): (Manifest | S
           },
         },
       },
+    },
+    {
+      apiVersion: 'networking.internal.knative.dev/v1alpha1',
+      kind: 'ClusterDomainClaim',
+      metadata: { name: host, labels },
+      spec: { namespace: broker },
     },
     {
       apiVersion: 'serving.knative.dev/v1beta1',

@@ -36,7 +36,7 @@ test.before('install the definitions', async () => {
   for (const folder of definitions) {
     for (const name of await readdir(join(crds, folder))) {
       if (
-        !/^(services\.serving|domainmappings\.serving|httproutes|referencegrants|virtualservices|httpproxies)\./.test(
+        !/^(services\.serving|domainmappings\.serving|clusterdomainclaims|httproutes|referencegrants|virtualservices|httpproxies)\./.test(
           name,
         )
       )
@@ -70,6 +70,7 @@ const plurals: { [kind: string]: string } = {
   ReferenceGrant: 'referencegrants',
   VirtualService: 'virtualservices',
   HTTPProxy: 'httpproxies',
+  ClusterDomainClaim: 'clusterdomainclaims',
 }
 
 test('every manifest passes strict validation', async (t) => {
