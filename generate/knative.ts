@@ -6,8 +6,8 @@ import { plainManifests } from './plain.ts'
 import { defaultNamespaces } from './rbac.ts'
 import { knativeServices } from './services.ts'
 
-/** Examples: an overlay of one's own patches them. */
-const host = 'broker.example.com'
+/** An example: an overlay of one's own patches it. */
+export const exampleHost = 'broker.example.com'
 
 /** @returns the manifests in knative/ that say what runs and how it is reached, in the order in which they are applied */
 export function knativeFiles(namespaces = defaultNamespaces): Files {
@@ -18,7 +18,7 @@ export function knativeFiles(namespaces = defaultNamespaces): Files {
     'knative/overlays/gateway-api/400-route.yaml': yaml(
       'The route map for Gateway API: patch host name, Gateway and local gateway to yours.',
       httpRoute(broker, {
-        host,
+        host: exampleHost,
         gateway: { name: 'public', namespace: 'gateways' },
         local: { name: 'kourier-internal', namespace: 'kourier-system' },
       }),
@@ -29,12 +29,12 @@ export function knativeFiles(namespaces = defaultNamespaces): Files {
     ),
     'knative/overlays/edge-router/400-edge-router.yaml': yaml(
       'The route map as a router of its own, for gateways that cannot match methods and expressions: patch the host name to yours.',
-      edgeRouterManifests(broker, host),
+      edgeRouterManifests(broker, exampleHost),
     ),
     'knative/overlays/istio/400-route.yaml': yaml(
       'The route map for Istio: patch host name and Gateway to yours.',
       virtualService(broker, {
-        host,
+        host: exampleHost,
         gateway: { name: 'public', namespace: 'gateways' },
         local: { name: 'knative-local-gateway', namespace: 'istio-system' },
       }),
@@ -42,7 +42,7 @@ export function knativeFiles(namespaces = defaultNamespaces): Files {
     'knative/overlays/contour/400-route.yaml': yaml(
       'The route map for Contour: patch the host name to yours.',
       httpProxy(broker, {
-        host,
+        host: exampleHost,
         gateway: { name: 'public', namespace: 'gateways' },
         local: { name: 'envoy', namespace: 'contour-internal' },
       }),

@@ -1,0 +1,133 @@
+/** What a platform does with an instance, from provision to deprovision, and what nobody may do. */
+import { randomUUID } from 'node:crypto'
+import * as v from 'valibot'
+import { defaultNamespaces } from '../generate/rbac.ts'
+import type { Route } from '../shared/routes.ts'
+import { get } from './kubectl.ts'
+import type { Platform } from './platform.ts'
+import { psql } from './psql.ts'
+import { check, step } from './steps.ts'
+
+const { broker, databases } = defaultNamespaces
+const service = '2010d83f-d908-4d9f-879c-ce8f5f527f2a'
+const plan = '252027a9-3bde-4afa-a251-4457ef08594e'
+
+const Names = v.object({ items: v.array(v.object({ metadata: v.object({ name: v.string() }) })) })
+
+/**
+ * @param cf sends requests through the way in that is tested
+ * @param psqlImage with it the database is used from a pod too, in which no way in has a part
+ */
+export async function drive(cf: Platform, psqlImage?: string): Promise<void> {
+  const id = randomUUID()
+  const instance = `service_instances/${id}`
+  const ids = `service_id=${service}&plan_id=${plan}&accepts_incomplete=true`
+  await step('an instance is provisioned', async () => {
+    const { body } = await cf.expect(202, 'PUT', `${instance}?accepts_incomplete=true`, {
+      service_id: service,
+      plan_id: plan,
+      organization_guid: 'e2e',
+      space_guid: 'e2e',
+    })
+    const end = await cf.settle(instance, body.operation)
+    check(end.body.state === 'succeeded', JSON.stringify(end.body))
+    await cf.expect(200, 'GET', instance)
+  })
+
+  const binding = `${instance}/service_bindings/one`
+  const uri = await step('a binding gives credentials, the same when fetched', async () => {
+    const bound = await cf.expect(201, 'PUT', binding, { service_id: service, plan_id: plan })
+    const fetched = await cf.expect(200, 'GET', binding)
+    check(
+      JSON.stringify(fetched.body.credentials) === JSON.stringify(bound.body.credentials),
+      'others when fetched',
+    )
+    return v.parse(v.object({ uri: v.string() }), bound.body.credentials).uri
+  })
+  if (psqlImage !== undefined) {
+    await step('psql in a pod writes and reads with them', async () => {
+      const sql =
+        "create table notes (line text); insert into notes values ('from a pod'); select line from notes"
+      check((await psql(psqlImage, uri, sql)).includes('from a pod'), 'the line is not there')
+    })
+  }
+  await step('an update is made', async () => {
+    const { body } = await cf.expect(202, 'PATCH', `${instance}?accepts_incomplete=true`, {
+      service_id: service,
+      parameters: { storage: '20Gi' },
+    })
+    const end = await cf.settle(instance, body.operation)
+    check(end.body.state === 'succeeded', JSON.stringify(end.body))
+  })
+  if (psqlImage !== undefined) {
+    await step('the data is still there', async () => {
+      check((await psql(psqlImage, uri, 'select line from notes')) === 'from a pod', 'the line is gone')
+    })
+  }
+  await step('unbind takes the binding away', async () => {
+    await cf.expect(200, 'DELETE', `${binding}?${ids}`)
+    await cf.expect(404, 'GET', binding)
+    await cf.expect(410, 'DELETE', `${binding}?${ids}`)
+    await cf.expect(404, 'GET', `${binding}/last_operation`)
+  })
+  if (psqlImage !== undefined) {
+    await step('and its user: psql is refused', async () => {
+      const refused = await psql(psqlImage, uri, 'select 1').catch((error: Error) => error.message)
+      check(
+        /psql: .*(password authentication failed|not permitted to log in|does not exist)/s.test(refused),
+        refused,
+      )
+    })
+  }
+  await step('deprovision leaves nothing', async () => {
+    const { body } = await cf.expect(202, 'DELETE', `${instance}?${ids}`)
+    const end = await cf.settle(instance, body.operation)
+    check(end.status === 410, JSON.stringify(end))
+    for (const [kind, namespace] of [
+      ['appbindings', broker],
+      ['appbindings', databases],
+      ['postgreses', databases],
+      ['persistentvolumeclaims', databases],
+    ] as const) {
+      const { items } = await get(Names, [kind, '-n', namespace])
+      check(items.length === 0, `${kind} are left: ${items.map(({ metadata }) => metadata.name).join(', ')}`)
+    }
+    await cf.expect(410, 'DELETE', `${instance}?${ids}`)
+  })
+}
+
+/** A gateway's own 404 has no OSB-shaped body. */
+export async function driveHostilePaths(cf: Platform): Promise<void> {
+  for (const [method, path] of [
+    ['GET', 'catalog/'],
+    ['GET', 'catalogs'],
+    ['PUT', 'catalog'],
+    ['GET', 'service_instances/'],
+    ['POST', 'service_instances/a'],
+    ['GET', 'service_instances/a/b'],
+    ['GET', 'service_instances/a/last_operation/b'],
+    ['DELETE', 'service_instances/a/last_operation'],
+    ['GET', 'service_instances/a/service_bindings'],
+    ['PATCH', 'service_instances/a/service_bindings/b'],
+    ['GET', 'service_instances/a/service_bindings/b/c'],
+    ['GET', '../service_instances/a'],
+    ['GET', '../x/v2/service_instances/a'],
+    ['GET', '../x/v2/catalog'],
+  ] as const) {
+    const answer = await cf.ask(method, path)
+    const gateways =
+      answer.status === 404 && answer.body.error === undefined && !('description' in answer.body)
+    check(gateways, `${method} ${path}: ${JSON.stringify(answer)}`)
+  }
+  // An encoded slash stays inside the id, which is refused for it: this is no poll.
+  const { body } = await cf.expect(400, 'GET', 'service_instances/a%2Flast_operation')
+  check(String(body.description).startsWith('instance_id: '), `${JSON.stringify(body)} is not about the id`)
+}
+
+/** Requests that change nothing, one for each function: of what does not exist, or without what they need. */
+export function harmless(route: Route): [method: string, path: string, body?: object] {
+  const path = route.path.replace('/v2/', '').replaceAll(/:\w+/g, 'not-there')
+  const query = `service_id=${service}&plan_id=${plan}&accepts_incomplete=true`
+  const withBody = route.method === 'PUT' || route.method === 'PATCH'
+  return withBody ? [route.method, path, {}] : [route.method, `${path}?${query}`]
+}
