@@ -139,10 +139,11 @@ async function accounts(): Promise<void> {
   }
 }
 
-/** Mounted files change under the functions: what is done meanwhile goes on. */
+/** Mounted files change under the functions: what is done meanwhile goes on. The kubelet takes up to a minute. */
 async function driveWhileMountsChange(
   { url, host }: Address,
   { username, password }: Installation,
+  meanwhile: () => Promise<void>,
 ): Promise<void> {
   const cf = platform(url, username, password, host)
   await step('the catalog is there, and a wrong password is refused', async () => {
@@ -175,6 +176,7 @@ async function driveWhileMountsChange(
   })
 
   await drive(cf, values['psql-image'])
+  await meanwhile()
   await step('what changed in the Secret and the ConfigMap has reached the functions', async () => {
     const other = platform(url, second.username, second.password, host)
     await until('the second user', async () => (await other.ask('GET', 'catalog')).status === 200)
@@ -327,12 +329,14 @@ try {
   if (values.plain) await step('every function runs under its own ServiceAccount', accounts)
   const address = await publicAddress()
   say(`  the broker is at ${address.host ?? ''} ${address.url}`)
-  await driveWhileMountsChange(address, installing)
-  if (!values.plain)
-    await step('no function has a way in from outside but this one', () =>
-      functionsAreInside(address, installing),
-    )
-  if (values.gateway !== undefined) await driveThroughGateway(values.gateway, installing)
+  await driveWhileMountsChange(address, installing, async () => {
+    if (values.gateway !== undefined) await driveThroughGateway(values.gateway, installing)
+    if (!values.plain) {
+      await step('no function has a way in from outside but these', () =>
+        functionsAreInside(address, installing),
+      )
+    }
+  })
   if (!values.plain) await scale(address, installing)
 } catch (error) {
   if (counts.failed === 0) {
