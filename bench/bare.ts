@@ -71,16 +71,12 @@ export function bareOf(
     const bindingId = randomUUID()
     return { instanceId: instance.id, bindingId, user: userName(bindingId, newNonce()) }
   }
-  const made: { provision: Subject[]; update: Subject[]; bind: Subject[] } = {
-    provision: [],
-    update: [],
-    bind: [],
-  }
+  const made: { provision: Subject[]; bind: Subject[] } = { provision: [], bind: [] }
   const anInstance = async (): Promise<Subject> => {
     const known = made.provision.pop()
-    if (known) return known
-    const subject = newInstance()
-    await replay('provision', subject)
+    const subject = known ?? newInstance()
+    if (!known) await replay('provision', subject)
+    await callReady(site, subject.instanceId)
     return subject
   }
   const aBinding = async (): Promise<Subject> => {
@@ -93,12 +89,8 @@ export function bareOf(
   }
   const subjects: { readonly [N in FunctionName]?: () => Promise<Subject> } = {
     provision: async () => newInstance(),
-    async update() {
-      const subject = await anInstance()
-      await callReady(site, subject.instanceId)
-      return subject
-    },
-    deprovision: async () => made.update.pop() ?? (await anInstance()),
+    update: anInstance,
+    deprovision: anInstance,
     bind: async () => newBinding(),
     unbind: aBinding,
   }
@@ -115,7 +107,7 @@ export function bareOf(
       },
       async act() {
         await calls()
-        if (name === 'provision' || name === 'update' || name === 'bind') made[name].push(next)
+        if (name === 'provision' || name === 'bind') made[name].push(next)
       },
       settle: () => settle(next),
       close: () => clients.get(name)?.close(),

@@ -46,8 +46,7 @@ export function operationsOf(site: Site, instance: Instance): Operation[] {
   const { engine, id: instanceId, bindingId } = instance
   const { stillNamespace } = site
   const wishes = wishesOf(engine)
-  const made = { provisioned: [''], updated: [''], bound: [''] }
-  for (const list of Object.values(made)) list.pop()
+  const made: { provisioned: string[]; bound: string[] } = { provisioned: [], bound: [] }
 
   const ask = async (wish: Wish, status: number): Promise<void> => {
     const answer = await site.ask(wish)
@@ -56,9 +55,9 @@ export function operationsOf(site: Site, instance: Instance): Operation[] {
   }
   const anInstance = async (): Promise<string> => {
     const known = made.provisioned.pop()
-    if (known !== undefined) return known
-    const id = randomUUID()
-    await ask(wishes.provision(id, stillNamespace), 202)
+    const id = known ?? randomUUID()
+    if (known === undefined) await ask(wishes.provision(id, stillNamespace), 202)
+    await callReady(site, id)
     return id
   }
   const aBinding = async (): Promise<string> => {
@@ -92,18 +91,15 @@ export function operationsOf(site: Site, instance: Instance): Operation[] {
       name: 'update',
       engine: engine.name,
       status: 202,
-      async prepare() {
-        const id = await anInstance()
-        await callReady(site, id)
-        return wishes.update(id)
-      },
-      done: (wish) => void made.updated.push(idIn(wish)),
+      prepare: async () => wishes.update(await anInstance()),
+      done: () => undefined,
     },
     {
       name: 'deprovision',
       engine: engine.name,
       status: 202,
-      prepare: async () => wishes.deprovision(made.updated.pop() ?? (await anInstance())),
+      // Of one that was updated, requests to KubeDB are left that depend on how far they have come.
+      prepare: async () => wishes.deprovision(await anInstance()),
       done: () => undefined,
     },
     {

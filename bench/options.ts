@@ -50,7 +50,7 @@ const quick: Extent = {
   engineLatencyTime: 1000,
   load: 500,
   instances: [10, 200],
-  limit: 400_000,
+  limit: 900_000,
 }
 
 /**
