@@ -81,6 +81,8 @@ export interface ServiceShape {
 
 /** `spec` of the AppBinding as far as it differs by kind. */
 export interface ClientShape {
+  /** The Service that leads there, where it is not the one of the database's name. */
+  readonly service?: string
   readonly scheme?: string
   readonly path?: string
   readonly query?: string

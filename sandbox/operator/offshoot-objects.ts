@@ -228,7 +228,7 @@ export function appBindingOf(
   ca: string | undefined,
 ): NamespacedObject {
   const { name, namespace } = db.metadata
-  const { scheme, path, query, url, parameters } = kind.client(db, version)
+  const { service = name, scheme, path, query, url, parameters } = kind.client(db, version)
   const client = ca === undefined ? undefined : kind.tls.client
   return {
     apiVersion: 'appcatalog.appscode.com/v1alpha1',
@@ -252,7 +252,7 @@ export function appBindingOf(
         ...(url === undefined ? {} : { url }),
         caBundle: ca === undefined ? null : Buffer.from(ca).toString('base64'),
         service: {
-          name,
+          name: service,
           port: kind.port,
           ...(scheme === undefined ? {} : { scheme }),
           ...(path === undefined ? {} : { path }),
