@@ -30,8 +30,10 @@ const podFields = [
   'tolerations',
   'topologySpreadConstraints',
 ]
-/** No image, command, environment, volume, probe or hook. */
-const containerFields = ['name', 'resizePolicy', 'resources', 'securityContext']
+/** No image, command, volume, probe or hook, and no environment but what KubeDB's webhooks write. */
+const containerFields = ['env', 'name', 'resizePolicy', 'resources', 'securityContext']
+/** What the nodes of a Kafka have in common. */
+const variables = ['KAFKA_CLUSTER_ID']
 /** Capabilities that KubeDB itself gives its engines. */
 const capabilities = ['IPC_LOCK', 'SYS_RESOURCE']
 /** Members of a database's spec that name a Secret. */
@@ -62,7 +64,7 @@ function plainTemplate(template: string): string {
     `(!has(${spec}.${name}) || ${all(
       `${spec}.${name}`,
       'c',
-      `${all('c', 'field', `field in ${cel(containerFields)}`)} && (!has(c.securityContext) || (${plainSecurity('c.securityContext')}))`,
+      `${all('c', 'field', `field in ${cel(containerFields)}`)} && (!has(c.env) || ${all('c.env', 'v', `v.name in ${cel(variables)} && !has(v.valueFrom)`)}) && (!has(c.securityContext) || (${plainSecurity('c.securityContext')}))`,
     )})`
   return `(!has(${spec}) || (${[
     all(spec, 'field', `field in ${cel(podFields)}`),

@@ -1,4 +1,5 @@
 import type { Engine } from './engine.ts'
+import { kafkaEngine } from './kafka.ts'
 import { memcachedEngine } from './memcached.ts'
 import { mongodbEngine } from './mongodb.ts'
 import { mariadbEngine, mysqlEngine } from './mysql.ts'
@@ -18,6 +19,7 @@ const makes = [
   redisEngine,
   memcachedEngine,
   rabbitmqEngine,
+  kafkaEngine,
 ]
 
 /**

@@ -1,5 +1,6 @@
 import type { Kind } from './kind.ts'
 import { elasticsearch } from './kinds/elasticsearch.ts'
+import { kafka } from './kinds/kafka.ts'
 import { mariadb } from './kinds/mariadb.ts'
 import { memcached } from './kinds/memcached.ts'
 import { mongodb } from './kinds/mongodb.ts'
@@ -20,4 +21,5 @@ export const kinds: readonly Kind[] = [
   memcached,
   elasticsearch,
   rabbitmq,
+  kafka,
 ]

@@ -81,6 +81,7 @@ test('a database as the broker makes it passes, with resources and a place for i
     {},
     container({ resources: { requests: { cpu: '1' } } }),
     container({ resizePolicy: [{ resourceName: 'cpu', restartPolicy: 'NotRequired' }] }),
+    container({ env: [{ name: 'KAFKA_CLUSTER_ID', value: '11ef-8d3c-0242ac12000w' }] }),
     pod({ nodeSelector: { disk: 'ssd' }, tolerations: [], containers: [] }),
   ]) {
     const answer = await provision('POST', path('postgreses'), postgres(spec))
@@ -109,6 +110,15 @@ const hostile: { [what: string]: [object: () => JsonObject, sentence: RegExp] } 
   arguments: [() => postgres(container({ args: ['-c'] })), /podTemplate/],
   environment: [
     () => postgres(container({ env: [{ name: 'X', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }] })),
+    /podTemplate/,
+  ],
+  'environment out of a Secret': [
+    () =>
+      postgres(
+        container({
+          env: [{ name: 'KAFKA_CLUSTER_ID', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }],
+        }),
+      ),
     /podTemplate/,
   ],
   'a mounted volume': [

@@ -9,6 +9,7 @@ import { type ControlPlane, startControlPlane } from '../../sandbox/control-plan
 import { ask } from '../../sandbox/control-plane-request.ts'
 import { installCrds } from '../../sandbox/crds.ts'
 import { elasticsearch } from '../support/crd-cases/elasticsearch.ts'
+import { kafka } from '../support/crd-cases/kafka.ts'
 import {
   claim,
   databaseKind,
@@ -533,7 +534,17 @@ test(
   'p'.repeat(63),
 )
 
-for (const cases of [mysql, mariadb, perconaxtradb, mongodb, rabbitmq, redis, memcached, elasticsearch]) {
+for (const cases of [
+  kafka,
+  mysql,
+  mariadb,
+  perconaxtradb,
+  mongodb,
+  rabbitmq,
+  redis,
+  memcached,
+  elasticsearch,
+]) {
   const { databases, opsRequests, versions } = cases
   const database = databaseKind(cases)
   const request = opsRequestKind(cases)
@@ -579,7 +590,7 @@ test('status is written apart from the spec, with known phases only', async (t) 
     for (const { kind, spec, phase } of [
       { kind: postgres, spec: { version: '18.3' }, phase: 'Ready' },
       { kind: opsRequest, spec: { databaseRef, type: 'Restart' }, phase: 'Successful' },
-      ...[mysql, mariadb, perconaxtradb, mongodb, rabbitmq, redis, memcached, elasticsearch].flatMap(
+      ...[kafka, mysql, mariadb, perconaxtradb, mongodb, rabbitmq, redis, memcached, elasticsearch].flatMap(
         (cases) => [
           { kind: databaseKind(cases), spec: { version: '1' }, phase: 'Ready' },
           { kind: opsRequestKind(cases), spec: { databaseRef, type: 'Restart' }, phase: 'Successful' },
@@ -721,7 +732,7 @@ const AnyCrd = v.object({
 
 testUpstream("every field of our CRDs is KubeDB's own, with its type, limits and default", async (t) => {
   const files = (await readdir(ownFolder)).filter((file) => file !== 'versions.yaml')
-  t.true(files.length >= 28)
+  t.true(files.length >= 31)
   for (const file of files) {
     const name = file.replace(/\.yaml$/, '')
     const ours = v.parse(AnyCrd, parse(await readFile(join(ownFolder, file), 'utf8'), { maxAliasCount: -1 }))

@@ -3,6 +3,7 @@ import test from 'ava'
 import * as v from 'valibot'
 import { type Kind, opsKind, resourcesOf } from '../../sandbox/operator/kind.ts'
 import { elasticsearch } from '../../sandbox/operator/kinds/elasticsearch.ts'
+import { kafka } from '../../sandbox/operator/kinds/kafka.ts'
 import { mariadb } from '../../sandbox/operator/kinds/mariadb.ts'
 import { memcached } from '../../sandbox/operator/kinds/memcached.ts'
 import { mongodb } from '../../sandbox/operator/kinds/mongodb.ts'
@@ -222,6 +223,30 @@ const shapes: Shape[] = [
       service: { scheme: 'http', name: 'db', port: 5672 },
     },
   })),
+  {
+    title: 'a single Kafka',
+    kind: kafka,
+    spec: { version: '4.0.0', ...durable },
+    pods: ['db-0'],
+    claims: ['db-data-db-0'],
+    services: { 'db-pods': [9092, 9093, 29092] },
+    user: 'admin',
+    client: { service: { scheme: 'http', name: 'db-pods', port: 9092 } },
+  },
+  {
+    title: 'a Kafka with brokers and controllers',
+    kind: kafka,
+    spec: {
+      version: '4.0.0',
+      storageType: 'Durable',
+      topology: { broker: { replicas: 2, storage: disk }, controller: { storage: disk } },
+    },
+    pods: ['db-broker-0', 'db-broker-1', 'db-controller-0'],
+    claims: ['db-data-db-broker-0', 'db-data-db-broker-1', 'db-data-db-controller-0'],
+    services: { 'db-pods': [9092, 9093, 29092] },
+    user: 'admin',
+    client: { service: { scheme: 'http', name: 'db-pods', port: 9092 } },
+  },
   {
     title: 'a single Redis',
     kind: redis,
@@ -717,6 +742,20 @@ const refusedOps: [shape: string, type: string, spec: object, field: string, wor
     'more than 1 field have assigned to spec.reconfigureTLS but at a time one is allowed to run one operation',
   ],
   [
+    'a Kafka with brokers and controllers',
+    'HorizontalScaling',
+    { horizontalScaling: { node: 3 } },
+    'horizontalScaling',
+    'spec.horizontalScaling.topology can not be empty as reference database mode is topology',
+  ],
+  [
+    'a single Kafka',
+    'VolumeExpansion',
+    { volumeExpansion: { mode: 'Online', node: '512Mi' } },
+    'volumeExpansion',
+    'desired combined Kafka storage size must be greater than current storage. Current storage: 1Gi',
+  ],
+  [
     'a single RabbitMQ',
     'HorizontalScaling',
     { horizontalScaling: { node: 0 } },
@@ -917,6 +956,32 @@ const changes: [shape: string, changes: Change[]][] = [
         becomes: inline('redis.conf', 'maxmemory-policy allkeys-lru\n'),
       },
       secure(),
+    ],
+  ],
+  [
+    'a Kafka with brokers and controllers',
+    [
+      {
+        type: 'HorizontalScaling',
+        spec: { horizontalScaling: { topology: { broker: 3 } } },
+        becomes: { topology: { broker: { replicas: 3 } } },
+        pods: 4,
+      },
+      {
+        type: 'VerticalScaling',
+        spec: { verticalScaling: { broker: resourcesWanted } },
+        becomes: { topology: { broker: containers('kafka') } },
+      },
+      {
+        type: 'VolumeExpansion',
+        spec: { volumeExpansion: { mode: 'Online', broker: '2Gi' } },
+        becomes: { topology: { broker: larger } },
+      },
+      {
+        type: 'Reconfigure',
+        spec: settings('broker.properties', 'num.partitions=3'),
+        becomes: inline('broker.properties', 'num.partitions=3\n'),
+      },
     ],
   ],
   [

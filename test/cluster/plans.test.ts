@@ -73,9 +73,9 @@ function targetsOf(shipped: Shipped): Target[] {
   const found = parametersOf(shipped).flatMap((parameters) =>
     (['cluster', 'external'] as const).flatMap((addresses) => {
       // What a plan with bounds of its own offers can be had, all of it; a custom plan's parts may not go together, and
-      // clients outside cannot follow a cluster of Redis.
+      // clients outside cannot follow a cluster of Redis, nor one of Kafka.
       const { spec, parameters: bounds } = shipped.plan
-      const outside = addresses === 'external' && spec.mode === 'Cluster'
+      const outside = addresses === 'external' && (spec.mode === 'Cluster' || shipped.kind.kind === 'Kafka')
       if (!bounds.spec && !outside) return [targetFor(shipped, parameters, addresses)]
       const target = targetOrRefusal(shipped, parameters, addresses)
       return target ? [target] : []

@@ -47,7 +47,7 @@ export async function runPrograms(
   const program = programIn(text, 'python', drivers.python)
   const python = await pythonWith(drivers.python)
   if (python === undefined) {
-    const debian = `Debian: python3-${drivers.python}`
+    const debian = `Debian: python3-${drivers.python.replaceAll('_', '-')}`
     console.error(
       `skipped: the program of ${page}.md in Python, for no python3 has ${drivers.python} (${debian})`,
     )

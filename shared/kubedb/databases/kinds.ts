@@ -1,6 +1,7 @@
 /** The KubeDB kinds that this broker offers, one line each. */
 import type { Database } from './database.ts'
 import { elasticsearch } from './elasticsearch.ts'
+import { kafka } from './kafka.ts'
 import { mariadb } from './mariadb.ts'
 import { memcached } from './memcached.ts'
 import { mongodb } from './mongodb.ts'
@@ -10,7 +11,18 @@ import { postgres } from './postgres.ts'
 import { rabbitmq } from './rabbitmq.ts'
 import { redis } from './redis.ts'
 
-const all = [elasticsearch, mariadb, memcached, mongodb, mysql, perconaxtradb, postgres, rabbitmq, redis]
+const all = [
+  elasticsearch,
+  kafka,
+  mariadb,
+  memcached,
+  mongodb,
+  mysql,
+  perconaxtradb,
+  postgres,
+  rabbitmq,
+  redis,
+]
 
 export const kinds: ReadonlyMap<string, Database> = new Map(all.map((kind) => [kind.kind, kind]))
 

@@ -1,0 +1,112 @@
+import test from 'ava'
+import type { JsonObject } from '../../shared/json.ts'
+import type { Reach } from '../../shared/kubedb/databases/database.ts'
+import { kafka } from '../../shared/kubedb/databases/kafka.ts'
+
+const inside = { addresses: 'cluster', instance: 'i' } as const
+const storage = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Gi' } } }
+const version = '4.0.0'
+const combined = { storage }
+const dedicated = { topology: { broker: { replicas: 3, storage }, controller: { storage } } }
+
+test('a plan becomes a complete spec, the defaults of KubeDB that matter written out', (t) => {
+  const configuration = { 'num.partitions': 3, 'auto.create.topics.enable': false }
+  const text = 'auto.create.topics.enable=false\nnum.partitions=3\n'
+  t.deepEqual(kafka.build(combined, { version, configuration }, inside), {
+    version,
+    replicas: 1,
+    storageType: 'Durable',
+    storage,
+    configuration: { inline: { 'server.properties': text } },
+    deletionPolicy: 'WipeOut',
+  })
+  t.deepEqual(kafka.build(dedicated, { version, configuration, replicas: 5, storage: '20Gi' }, inside), {
+    version,
+    topology: {
+      broker: { replicas: 5, storage: { ...storage, resources: { requests: { storage: '20Gi' } } } },
+      controller: { replicas: 1, storage },
+    },
+    storageType: 'Durable',
+    configuration: { inline: { 'broker.properties': text } },
+    deletionPolicy: 'WipeOut',
+  })
+})
+
+const refused: [what: string, spec: JsonObject, message: RegExp][] = [
+  ['no passwords', { disableSecurity: true }, /spec\.disableSecurity: anybody in the cluster/],
+  ['TLS', { enableSSL: true, tls: {} }, /spec\.tls: this broker does not offer Kafka with TLS/],
+  ['replicas beside roles', { ...dedicated, replicas: 3 }, /spec\.replicas: stands below the roles/],
+  ['brokers alone', { topology: { broker: {} } }, /spec\.topology\.controller: missing/],
+  ['no nodes', { replicas: 0 }, /spec\.replicas: send 1 or more/],
+]
+for (const [what, spec, message] of refused) {
+  test(`refused: ${what}`, (t) => {
+    const template = spec.topology ? {} : combined
+    t.throws(() => kafka.build({ ...template, ...spec }, { version }, inside), {
+      name: 'BrokerError',
+      message,
+    })
+  })
+}
+
+test('refused: an address outside of the cluster', (t) => {
+  t.throws(() => kafka.build(combined, { version }, { ...inside, addresses: 'external' }), {
+    name: 'BrokerError',
+    message: /names that mean nothing outside of Kubernetes/,
+  })
+})
+
+const changeOf = (name: string, now: JsonObject, wanted: JsonObject) => {
+  const dimension = kafka.dimensions.find((one) => one.name === name)
+  if (!dimension) throw new Error(`there is no dimension ${name}`)
+  const of = (spec: JsonObject) => dimension.read(kafka.build(spec, { version }, inside))
+  return dimension.change(of(now), of(wanted))
+}
+
+test('OpsRequests name nodes, or brokers and controllers', (t) => {
+  t.like(changeOf('replicas', combined, { ...combined, replicas: 3 }), {
+    body: { horizontalScaling: { node: 3 } },
+  })
+  const { broker, controller } = dedicated.topology
+  const more = { topology: { broker: { ...broker, replicas: 4 }, controller } }
+  t.like(changeOf('replicas', dedicated, more), {
+    body: { horizontalScaling: { topology: { broker: 4 } } },
+  })
+  const disk = { ...storage, storageClassName: 'fast' }
+  const moved = { topology: { broker: { ...broker, storage: disk }, controller } }
+  t.like(changeOf('storageClass', dedicated, moved), {
+    body: { migration: { broker: { storageClassName: 'fast' } } },
+  })
+  t.like(changeOf('topology', combined, dedicated), { by: 'nothing' })
+})
+
+test('credentials name every broker, and quote the password for clients in Java', (t) => {
+  const place = { name: 'osb-x', namespace: 'databases', spec: kafka.build(dedicated, { version }, inside) }
+  const hosts = kafka.hosts?.(place) ?? []
+  t.deepEqual(hosts, [
+    'osb-x-broker-0.osb-x-pods.databases.svc',
+    'osb-x-broker-1.osb-x-pods.databases.svc',
+    'osb-x-broker-2.osb-x-pods.databases.svc',
+  ])
+  t.deepEqual(kafka.hosts?.({ ...place, spec: kafka.build(combined, { version }, inside) }), [
+    'osb-x-0.osb-x-pods.databases.svc',
+  ])
+  const reach: Reach = {
+    ...place,
+    scheme: 'http',
+    host: 'osb-x-pods.databases.svc',
+    port: 9092,
+    external: false,
+    hosts,
+    database: '',
+    query: '',
+    caBundle: undefined,
+  }
+  t.like(kafka.credentials(reach, { name: 'admin', password: 'a"b\\c' }), {
+    type: 'kafka',
+    bootstrapServers: hosts.map((host) => `${host}:9092`).join(','),
+    saslMechanism: 'PLAIN',
+    saslJaasConfig:
+      'org.apache.kafka.common.security.plain.PlainLoginModule required username="admin" password="a\\"b\\\\c";',
+  })
+})
