@@ -288,65 +288,6 @@ onLane(
   },
 )
 
-onLane(
-  'an engine that falls silent or breaks at any statement: 5xx or asynchronous, and well again afterwards',
-  async (t, lane) => {
-    const { platform } = lane
-    const { instanceId } = await bound(t, lane)
-    const probe = randomUUID()
-    const making = await lane.callsOf(() => platform.bind(instanceId, probe))
-    const removing = await lane.callsOf(() => platform.unbind(instanceId, probe))
-    const shapes = (calls: readonly Call[]) =>
-      new Set(calls.filter((call) => call.to === 'engine').map(shapeOf))
-    const broken = (shape: string, point: keyof Interference, fault: Fault): Interference => ({
-      [point]: (call: Call) => (call.to === 'engine' && shapeOf(call) === shape ? fault : undefined),
-    })
-
-    const points = ['before', 'after'] as const
-    for (const shape of shapes(making)) {
-      for (const point of points) {
-        const where = `${point} ${shape}`
-        const bindingId = randomUUID()
-        lane.interfere(broken(shape, point, 'reset'))
-        const answer = await platform.bind(instanceId, bindingId)
-        lane.calm()
-        t.true([202, 503].includes(answer.status), `${where}: ${answer.status} ${answer.text}`)
-        const again = await platform.bind(instanceId, bindingId)
-        t.true([200, 201].includes(again.status), `${where}: ${again.status} ${again.text}`)
-        t.true(await canUse(cluster, credentialsIn(again)), where)
-      }
-    }
-    for (const shape of shapes(removing)) {
-      for (const point of points) {
-        const where = `${point} ${shape}`
-        const bindingId = randomUUID()
-        t.is((await platform.bind(instanceId, bindingId)).status, 201, where)
-        lane.interfere(broken(shape, point, 'reset'))
-        const answer = await platform.unbind(instanceId, bindingId)
-        lane.calm()
-        t.true([202, 503].includes(answer.status), `${where}: ${answer.status} ${answer.text}`)
-        await orderly(t, lane, instanceId, bindingId)
-      }
-    }
-
-    // Silence costs the whole budget: once while a user is made, once while one is dropped.
-    const [create = ''] = [...shapes(making)].filter((shape) => shape.includes('CREATE ROLE'))
-    const [disarm = ''] = [...shapes(removing)].filter((shape) => shape.includes('NOLOGIN'))
-    const bindingId = randomUUID()
-    lane.interfere(broken(create, 'after', 'hang'))
-    const silent = await platform.bind(instanceId, bindingId)
-    lane.calm()
-    t.is(silent.status, 503, silent.text)
-    const made = await platform.bind(instanceId, bindingId)
-    t.true([200, 201].includes(made.status), made.text)
-    lane.interfere(broken(disarm, 'before', 'hang'))
-    const parting = await platform.unbind(instanceId, bindingId)
-    lane.calm()
-    t.true([202, 503].includes(parting.status), `${parting.status} ${parting.text}`)
-    await orderly(t, lane, instanceId, bindingId)
-  },
-)
-
 async function bound(
   t: ExecutionContext,
   { platform, cover }: FaultLane,

@@ -80,7 +80,7 @@ async function begin(t: ExecutionContext) {
   return self
 }
 
-test.serial('bind: sent again, it makes the user; given up, nothing is left', async (t) => {
+test('bind: sent again, it makes the user; given up, nothing is left', async (t) => {
   const { platform, instanceId, run, assertBound, removed } = await begin(t)
   // The Secret and the first requests are there: what follows makes the same calls each time.
   for (let round = 0; round < 2; round++) {
@@ -106,7 +106,7 @@ test.serial('bind: sent again, it makes the user; given up, nothing is left', as
   )
 })
 
-test.serial('unbind and its polls: sent again, the user is gone', async (t) => {
+test('unbind and its polls: sent again, the user is gone', async (t) => {
   const { platform, instanceId, run, removed } = await begin(t)
   const ready = async () => {
     const bindingId = randomUUID()
@@ -139,7 +139,7 @@ test.serial('unbind and its polls: sent again, the user is gone', async (t) => {
   )
 })
 
-test.serial('polls of a bind: asked again, the user is there; given up, nothing is left', async (t) => {
+test('polls of a bind: asked again, the user is there; given up, nothing is left', async (t) => {
   const { platform, instanceId, run, assertBound, removed } = await begin(t)
   await run(
     'last-binding-operation',

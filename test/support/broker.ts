@@ -202,10 +202,12 @@ export async function startTestBroker(cluster: TestCluster, options: TestBrokerO
     async poll(path, operation, { seconds = 180, ...requestOptions } = {}) {
       const query = [operation && `operation=${encodeURIComponent(operation)}`, requestOptions.query]
       const all = { ...requestOptions, query: query.filter(Boolean).join('&') }
-      for (const end = Date.now() + seconds * 1000; ; await delay(100)) {
+      // What takes long is asked for less and less often: others wait for the processor.
+      for (let pause = 100, end = Date.now() + seconds * 1000; ; pause = Math.min(1.3 * pause, 1000)) {
         const answer = await send('GET', `${path}/last_operation`, undefined, all)
         if (answer.status !== 200 || answer.body.state !== 'in progress') return answer
         if (Date.now() > end) throw new Error(`not over after ${seconds} seconds: ${path}: ${answer.text}`)
+        await delay(pause)
       }
     },
   }

@@ -1,9 +1,11 @@
 /** Every place in an operation at which its function can die. */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { ExecutionContext } from 'ava'
 import type { FunctionName } from '../../shared/routes.ts'
 import type { OsbAnswer } from './broker.ts'
 import { type Call, shapeOf } from './fault-call.ts'
 import type { FaultLane } from './fault-lane.ts'
+import type { Turns } from './turns.ts'
 
 /** Before a call leaves the function, or after its answer came but before the function learns of it. */
 export interface CrashPoint {
@@ -21,11 +23,6 @@ export const nameOfPoint = ({ when, shape, nth }: CrashPoint): string =>
 /** The end of sessions is asked for until there are none: how often differs from run to run. */
 const repeated = /pg_terminate_backend/
 
-const reads = (call: Call): boolean =>
-  call.to === 'api'
-    ? call.verb === 'GET' || call.target.includes('dryRun=All')
-    : call.verb === 'CONNECT' || /^\s*SELECT/.test(call.target)
-
 /**
  * @param calls of an operation that was left alone
  * @returns its crash points in their order. Reads repeated by polls count once. On an engine's connection nothing
@@ -39,9 +36,9 @@ export function crashPoints(calls: readonly Call[]): CrashPoint[] {
     const nth = (seen.get(shape) ?? 0) + 1
     seen.set(shape, nth)
     const before: CrashPoint = { when: 'before', shape, nth, leaves: written }
-    written ||= !reads(call)
+    written ||= !call.reads
     const after: CrashPoint = { when: 'after', shape, nth, leaves: written }
-    if (nth > 1 && (reads(call) || repeated.test(shape))) return []
+    if (nth > 1 && (call.reads || repeated.test(shape))) return []
     return call.to === 'engine' && call.verb !== 'CONNECT' ? [after] : [before, after]
   })
 }
@@ -89,4 +86,50 @@ export async function crashAt(
   }
   // What was on its way when the function died still arrives.
   await delay(30)
+}
+
+export interface Scenario<Subject> {
+  name: FunctionName
+  /** makes what it is tried on */
+  subject: () => Promise<Subject>
+  /** sends the request, or polls, until it is over or answered with 5xx */
+  act: (subject: Subject) => Promise<OsbAnswer>
+  /** what the platform does after the crash, and what must be true then; each is tried on a crash of its own */
+  endings: ((subject: Subject, point: string) => Promise<void>)[]
+}
+
+/**
+ * Kills the function at every point of an operation, and lets the platform come to an end with each of them.
+ *
+ * @param inTurn how many subjects are made, and brought to their ends, at once
+ */
+export async function killEverywhere<Subject>(
+  t: ExecutionContext,
+  lane: FaultLane,
+  { name, subject, act, endings }: Scenario<Subject>,
+  inTurn: Turns,
+): Promise<void> {
+  const [ending] = endings
+  const unharmed = await subject()
+  const points = crashPoints(await lane.callsOf(() => act(unharmed)))
+  await ending?.(unharmed, 'nowhere')
+  t.log(`${points.length} points: ${points.map(nameOfPoint).join(' | ')}`)
+  t.true(points.some((point) => point.leaves))
+  // What ends in order leaves what V8 has compiled to those that start after it.
+  await lane.broker.gateway.scaleToZero(name)
+
+  const crash = (point: CrashPoint, victim: Subject) => crashAt(lane, name, point, () => act(victim))
+  // Nothing has happened at these points: one subject bears them all.
+  const patient = await subject()
+  for (const point of points.filter((one) => !one.leaves)) await crash(point, patient)
+  await ending?.(patient, 'before anything was changed')
+
+  const cases = points
+    .filter((point) => point.leaves)
+    .flatMap((point) => endings.map((end) => ({ point, end })))
+  const victims = await Promise.all(
+    cases.map((one) => inTurn(async () => ({ ...one, victim: await subject() }))),
+  )
+  for (const { point, victim } of victims) await crash(point, victim)
+  await Promise.all(victims.map(({ point, victim, end }) => inTurn(() => end(victim, nameOfPoint(point)))))
 }

@@ -1,25 +1,32 @@
 /**
- * A proxy before PostgreSQL servers that sees every connection and every statement of the functions, and may break,
- * delay or silence them:
+ * A proxy before the servers of an engine that sees every connection and every statement of the functions, and may
+ * break, delay or silence them:
  *
- *   const proxy = await startEngineFaultProxy({ operatorNames, directory })
+ *   const proxy = await startEngineFaultProxy({ protocol: postgresProtocol, operatorNames, directory })
  *   … environment SANDBOX_NAMES: proxy.namesFile …
  *   await proxy.cover('osb-….databases.svc')     // before a function connects to it for the first time
  *   proxy.interference = { before: (call) => (call.verb === 'CONNECT' ? 'hang' : undefined) }
  *
- * Only for servers without TLS: inside TLS nothing can be told apart.
+ * Inside TLS nothing can be told apart: for a server that speaks it, the proxy is given the server's own certificate.
  */
 import { randomInt } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { createSecureContext, connect as secure, TLSSocket } from 'node:tls'
 import * as v from 'valibot'
 import type { Call, Interference } from './fault-call.ts'
-import { backendMessages, frontendMessages, type Message } from './postgres-messages.ts'
+import type { Message, Protocol } from './wire/wire.ts'
 
-const port = 5432
+/** PEM */
+export interface Encryption {
+  ca: string
+  cert: string
+  key: string
+}
 
 export interface EngineFaultProxyOptions {
+  protocol: Protocol
   /** names.json of the sandbox's operator */
   operatorNames: string
   /** folder for a names.json that leads here */
@@ -32,13 +39,14 @@ export interface EngineFaultProxy {
   readonly calls: Call[]
   interference: Interference
   /** Leads a Service's name here. Safe to call twice. */
-  cover(host: string): Promise<void>
+  cover(host: string, encryption?: Encryption): Promise<void>
   stop(): Promise<void>
 }
 
 const Names = v.record(v.string(), v.string())
 
 export async function startEngineFaultProxy(options: EngineFaultProxyOptions): Promise<EngineFaultProxy> {
+  const { protocol } = options
   const namesFile = join(options.directory, 'names.json')
   const servers = new Map<string, { server: Server; address: string }>()
   const sockets = new Set<Socket>()
@@ -56,15 +64,25 @@ export async function startEngineFaultProxy(options: EngineFaultProxyOptions): P
     writeFileSync(namesFile, JSON.stringify(names))
   }
 
-  const listen = async (host: string): Promise<{ server: Server; address: string }> => {
+  const listen = async (
+    host: string,
+    encryption: Encryption | undefined,
+  ): Promise<{ server: Server; address: string }> => {
+    const { port } = protocol
     for (let attempt = 1; ; attempt++) {
       const address = `127.2.${randomInt(256)}.${randomInt(1, 255)}`
-      const server = createServer({ noDelay: true }, (client) => {
-        keep(client)
+      const server = createServer({ noDelay: true }, (plain) => {
+        keep(plain)
         const real = addressOf(host)
-        if (real === undefined) return client.destroy()
-        relay(proxy, client, host, () => {
-          const upstream = connect({ host: real, port, noDelay: true })
+        if (real === undefined) return plain.destroy()
+        const client = encryption
+          ? new TLSSocket(plain, { isServer: true, secureContext: createSecureContext(encryption) })
+          : plain
+        if (client !== plain) keep(client)
+        relay(proxy, protocol, client, host, () => {
+          const upstream = encryption
+            ? secure({ host: real, port, ca: encryption.ca, servername: host })
+            : connect({ host: real, port, noDelay: true })
           keep(upstream)
           return upstream
         })
@@ -82,9 +100,9 @@ export async function startEngineFaultProxy(options: EngineFaultProxyOptions): P
     namesFile,
     calls: [],
     interference: {},
-    async cover(host) {
+    async cover(host, encryption) {
       if (servers.has(host)) return
-      servers.set(host, await listen(host))
+      servers.set(host, await listen(host, encryption))
       writeNames()
     },
     async stop() {
@@ -99,9 +117,20 @@ export async function startEngineFaultProxy(options: EngineFaultProxyOptions): P
 }
 
 /** Carries one connection: what the client says up to the next statement, what the server says up to its end. */
-function relay(proxy: EngineFaultProxy, client: Socket, host: string, dial: () => Socket): void {
-  const opening: Call = { to: 'engine', verb: 'CONNECT', target: host, body: '', account: '', status: 0 }
-  /** under way on this connection: its answer ends with the server's next ReadyForQuery */
+function relay(
+  proxy: EngineFaultProxy,
+  protocol: Protocol,
+  client: Socket,
+  host: string,
+  dial: () => Socket,
+): void {
+  const call = (verb: string, target: string, reads: boolean): Call => {
+    const made: Call = { to: 'engine', verb, target, body: '', account: '', status: 0, reads }
+    proxy.calls.push(made)
+    return made
+  }
+  const opening = call('CONNECT', host, true)
+  /** under way on this connection: it ends with the server's next whole answer */
   let current = opening
   let opened = false
   let upstream: Socket | undefined
@@ -114,8 +143,8 @@ function relay(proxy: EngineFaultProxy, client: Socket, host: string, dial: () =
   client.on('close', end)
 
   /** @returns whether the connection goes on */
-  const pass = async (call: Call, point: 'before' | 'after'): Promise<boolean> => {
-    const fault = await proxy.interference[point]?.(call)
+  const pass = async (one: Call, point: 'before' | 'after'): Promise<boolean> => {
+    const fault = await proxy.interference[point]?.(one)
     if (fault === undefined) return true
     silent = true
     if (fault !== 'hang') end()
@@ -131,14 +160,12 @@ function relay(proxy: EngineFaultProxy, client: Socket, host: string, dial: () =
   const inTurnWithClient = queue()
   const inTurnWithServer = queue()
 
-  const fromClient = async (message: Message) => {
-    const statement = message.statement
+  const fromClient = async ({ bytes, statement }: Message) => {
     if (statement !== undefined) {
-      current = { to: 'engine', verb: 'QUERY', target: statement, body: '', account: '', status: 0 }
-      proxy.calls.push(current)
+      current = call('QUERY', statement, protocol.reads(statement))
       if (!(await pass(current, 'before'))) return
     }
-    upstream?.write(message.bytes)
+    upstream?.write(bytes)
   }
 
   let held: Buffer[] = []
@@ -156,8 +183,12 @@ function relay(proxy: EngineFaultProxy, client: Socket, host: string, dial: () =
   const farewell = () => {
     client.end(Buffer.concat(held))
   }
+  const listen = () =>
+    client.on(
+      'data',
+      protocol.fromClient((message) => inTurnWithClient(() => fromClient(message))),
+    )
 
-  proxy.calls.push(opening)
   pass(opening, 'before')
     .then((goesOn) => {
       if (!goesOn || client.destroyed) return
@@ -165,13 +196,17 @@ function relay(proxy: EngineFaultProxy, client: Socket, host: string, dial: () =
       upstream = server
       server.on(
         'data',
-        backendMessages((message) => inTurnWithServer(() => fromServer(message))),
+        protocol.fromServer((message) => inTurnWithServer(() => fromServer(message))),
       )
       // What a server says when it ends a connection still reaches the client.
       server.on('close', () => inTurnWithServer(farewell))
-      client.on(
-        'data',
-        frontendMessages((message) => inTurnWithClient(() => fromClient(message))),
+      if (protocol.greets) return void listen()
+      server.once(server instanceof TLSSocket ? 'secureConnect' : 'connect', () =>
+        inTurnWithServer(async () => {
+          if (!(await pass(opening, 'after'))) return
+          opened = true
+          listen()
+        }),
       )
     })
     .catch(end)

@@ -13,6 +13,8 @@ export interface Call {
   account: string
   /** HTTP status of the answer, once there is one; 0 before, and always for an engine */
   status: number
+  /** whether it leaves everything as it was */
+  reads: boolean
 }
 
 /** What becomes of a call, or of its answer. */
@@ -54,7 +56,7 @@ export function shapeOf(call: Call): string {
     if (call.verb === 'CONNECT') return 'CONNECT'
     const statement = call.target
       .replace(/\bb[a-z2-7]{26}\b/g, 'user')
-      .replace(/SCRAM-SHA-256\$[^']*/g, 'verifier')
+      .replace(/SCRAM-SHA-256\$[^']*|'\*[0-9A-F]{40}'|'\$A\$(?:[^'\\]|\\.|'')*'/gs, 'verifier')
       .replace(/DATABASE "[^"]*"/g, 'DATABASE')
       .replace(/\b\d{5,}\b/g, 'N')
       .replace(/\s+/g, ' ')

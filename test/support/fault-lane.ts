@@ -19,8 +19,10 @@ import type { TestCluster } from './cluster.ts'
 import { startEngineFaultProxy } from './engine-fault-proxy.ts'
 import type { Call, Interference } from './fault-call.ts'
 import { startFaultProxy } from './fault-proxy.ts'
-import { type Inventory, inventoryOf } from './inventory.ts'
+import { encryptionOf, type Inventory, inventoryOf } from './inventory.ts'
 import { type Platform, platformOf } from './platform.ts'
+import { postgresProtocol } from './wire/postgres.ts'
+import type { Protocol } from './wire/wire.ts'
 
 /** Short, so that what waits for a dead function does not wait long. */
 export const times = { requestBudget: 8, abandonedAfter: 11 }
@@ -29,6 +31,8 @@ export interface FaultLaneOptions {
   cluster: TestCluster
   /** the plan that the platform asks for; PostgreSQL's `small` unless told otherwise */
   offer?: { serviceId: string; planId: string }
+  /** of its engine; PostgreSQL's unless told otherwise */
+  protocol?: Protocol
   /** more environment variables of the functions */
   environment?: Readonly<Record<string, string>>
 }
@@ -45,8 +49,12 @@ export interface FaultLane {
   callsOf(act: () => Promise<unknown>): Promise<Call[]>
   /** Ends the function's process as the kernel does, without a last word; nothing if none runs. */
   kill(name: FunctionName): void
-  /** Leads the functions to the instance's engine through the proxy; once it has a Service. */
-  cover(instanceId: string): Promise<void>
+  /**
+   * Leads the functions to the instance's engine through the proxy; once it has a Service.
+   *
+   * @param certificate alias of the one that the server shows, where it speaks TLS
+   */
+  cover(instanceId: string, certificate?: string): Promise<void>
   inventory(instanceId: string): Promise<Inventory>
 }
 
@@ -61,7 +69,11 @@ export async function openFaultLane(t: ExecutionContext, options: FaultLaneOptio
     certificateFile: cluster.caFile,
     keyFile: cluster.caFile.replace(/\.crt$/, '.key'),
   })
-  const engine = await startEngineFaultProxy({ operatorNames: cluster.names, directory })
+  const engine = await startEngineFaultProxy({
+    protocol: options.protocol ?? postgresProtocol,
+    operatorNames: cluster.names,
+    directory,
+  })
   t.teardown(async () => {
     if (!t.passed)
       t.log(
@@ -112,7 +124,11 @@ export async function openFaultLane(t: ExecutionContext, options: FaultLaneOptio
       const pid = broker.gateway.pid(name)
       if (pid !== undefined) process.kill(pid, 'SIGKILL')
     },
-    cover: (instanceId) => engine.cover(serviceOf(cluster, instanceId)),
+    cover: async (instanceId, certificate) =>
+      engine.cover(
+        serviceOf(cluster, instanceId),
+        certificate === undefined ? undefined : await encryptionOf(cluster, instanceId, certificate),
+      ),
     inventory: (instanceId) => inventoryOf(cluster, instanceId),
   }
 }

@@ -75,6 +75,7 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
       body: body.toString('utf8'),
       account: accountOf(incoming.headers.authorization),
       status: 0,
+      reads: incoming.method === 'GET' || (incoming.url ?? '').includes('dryRun=All'),
     }
     proxy.calls.push(call)
     const { before, after } = proxy.interference

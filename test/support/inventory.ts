@@ -40,9 +40,7 @@ export async function inventoryOf(cluster: TestCluster, instanceId: string): Pro
   const label = `labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
   const records = await list(cluster, `${cluster.recordsPath()}?${label}`)
   const instance = records.find((record) => at(record, 'spec', 'type') === recordTypes.instance)
-  const bindings = records
-    .filter((record) => at(record, 'spec', 'type') === recordTypes.binding)
-    .map((record) => v.parse(BindingInfo, annotation(record, annotations.binding)))
+  const bindings = bindingsIn(records)
   const databases = await list(cluster, `${cluster.databasesPath('postgreses')}?${label}`)
   const requests = await list(cluster, `${cluster.databasesPath('postgresopsrequests')}?${label}`)
   const ofDatabase = `labelSelector=app.kubernetes.io%2Finstance%3D${databaseName(instanceId, 40)}`
@@ -65,6 +63,17 @@ export async function inventoryOf(cluster: TestCluster, instanceId: string): Pro
     offshoots: offshoots.flat().map((one) => textAt(one, 'metadata', 'name')),
   }
 }
+
+/** @returns what the records say of the bindings of an instance */
+export async function bindingsOf(cluster: TestCluster, instanceId: string): Promise<BindingInfo[]> {
+  const label = `labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
+  return bindingsIn(await list(cluster, `${cluster.recordsPath()}?${label}`))
+}
+
+const bindingsIn = (records: readonly JsonObject[]): BindingInfo[] =>
+  records
+    .filter((record) => at(record, 'spec', 'type') === recordTypes.binding)
+    .map((record) => v.parse(BindingInfo, annotation(record, annotations.binding)))
 
 /**
  * @returns users that can log in and have no record. Looked at twice: one that was about to be removed at the first
@@ -184,4 +193,21 @@ export async function phaseIs(cluster: TestCluster, instanceId: string, phase: s
     if (status.phase === phase) return
   }
   throw new Error(`the database of ${instanceId} is not ${phase} after a minute`)
+}
+
+/** @returns what the server of an instance shows its clients, and its key; PEM */
+export async function encryptionOf(
+  cluster: TestCluster,
+  instanceId: string,
+  alias: string,
+): Promise<{ ca: string; cert: string; key: string }> {
+  const secret = await secretOf(cluster, `${databaseName(instanceId, 40)}-${alias}-cert`)
+  return { ca: secret('ca.crt'), cert: secret('tls.crt'), key: secret('tls.key') }
+}
+
+/** @returns what a Secret of an instance's namespace holds, by key */
+export async function secretOf(cluster: TestCluster, name: string): Promise<(key: string) => string> {
+  const { status, body, text } = await cluster.admin('GET', `${cluster.databasesPath('secrets')}/${name}`)
+  if (status !== 200) throw new Error(`the Secret ${name}: ${status} ${text}`)
+  return (key) => Buffer.from(textAt(at(body, 'data'), key), 'base64').toString('utf8')
 }

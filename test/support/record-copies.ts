@@ -1,10 +1,13 @@
-/** Instances that exist only as records: for whatever must not depend on how many there are. */
+/** Instances and bindings that exist only as records: for whatever must not depend on how many there are. */
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
+import type { JsonObject } from '../../shared/json.ts'
+import { BindingInfo } from '../../shared/kubedb/binding-record.ts'
 import { draftInstanceRecord, parseInstanceRecord } from '../../shared/kubedb/instance-record.ts'
-import { instanceRecordName } from '../../shared/kubedb/names.ts'
+import { annotations, bindingRecordName, instanceRecordName } from '../../shared/kubedb/names.ts'
 import { AppBinding } from '../../shared/kubedb/object.ts'
-import type { TestCluster } from './cluster.ts'
+import { newNonce, userName } from '../../shared/kubedb/passwords.ts'
+import { at, type TestCluster, textAt } from './cluster.ts'
 
 /** at once: the API server takes more than one after the other, and not more than this */
 const lanes = 8
@@ -21,19 +24,55 @@ export async function copyInstanceRecord(
   const found = await cluster.admin('GET', `${cluster.recordsPath()}/${instanceRecordName(instanceId)}`)
   const { info, operation, database } = parseInstanceRecord(v.parse(AppBinding, found.body), instanceId)
   const ids = Array.from({ length: count }, () => randomUUID())
-  const waiting = ids.values()
-  const copy = async () => {
-    for (const id of waiting) {
-      const draft = draftInstanceRecord(
-        cluster.namespaces.broker,
-        { ...info, instanceId: id },
-        operation,
-        database,
-      )
+  await post(
+    cluster,
+    ids.map((id) =>
+      draftInstanceRecord(cluster.namespaces.broker, { ...info, instanceId: id }, operation, database),
+    ),
+  )
+  return ids
+}
+
+/**
+ * @param bindingId of a binding that is there
+ * @returns the names of the users that the copies are about
+ */
+export async function copyBindingRecord(
+  cluster: TestCluster,
+  instanceId: string,
+  bindingId: string,
+  count: number,
+): Promise<string[]> {
+  const path = `${cluster.recordsPath()}/${bindingRecordName(instanceId, bindingId)}`
+  const { body } = await cluster.admin('GET', path)
+  const known = JSON.parse(textAt(body, 'metadata', 'annotations', annotations.binding))
+  const infos = Array.from({ length: count }, () => {
+    const [id, nonce] = [randomUUID(), newNonce()]
+    return v.parse(BindingInfo, { ...known, bindingId: id, nonce, user: userName(id, nonce) })
+  })
+  await post(
+    cluster,
+    infos.map((info) => ({
+      apiVersion: at(body, 'apiVersion') ?? '',
+      kind: at(body, 'kind') ?? '',
+      metadata: {
+        name: bindingRecordName(instanceId, info.bindingId),
+        labels: at(body, 'metadata', 'labels') ?? {},
+        annotations: { [annotations.binding]: JSON.stringify(info) },
+      },
+      spec: at(body, 'spec') ?? {},
+    })),
+  )
+  return infos.map(({ user }) => user)
+}
+
+async function post(cluster: TestCluster, drafts: readonly JsonObject[]): Promise<void> {
+  const waiting = drafts.values()
+  const some = async () => {
+    for (const draft of waiting) {
       const { status, text } = await cluster.admin('POST', cluster.recordsPath(), draft)
-      if (status !== 201) throw new Error(`the record of ${id} is refused: ${text}`)
+      if (status !== 201) throw new Error(`a record is refused: ${text}`)
     }
   }
-  await Promise.all(Array.from({ length: lanes }, copy))
-  return ids
+  await Promise.all(Array.from({ length: lanes }, some))
 }
