@@ -20,6 +20,8 @@ export interface Switches {
   readonly missingIssuers: readonly string[]
   /** What the webhook says to every new database. */
   readonly refuse: string | undefined
+  /** Types of OpsRequests that the webhook refuses. */
+  readonly refuseOps: readonly string[]
   /** Load balancers never get an address. */
   readonly noLoadBalancer: boolean
   /** The server is down. */
@@ -45,6 +47,7 @@ export async function readSwitches(kube: Kube, namespace: string): Promise<Switc
     skipOps: list('skip-ops'),
     missingIssuers: list('missing-issuers'),
     refuse: text('refuse'),
+    refuseOps: list('refuse-ops'),
     noLoadBalancer: text('no-load-balancer') !== undefined,
     notAccepting: text('not-accepting') !== undefined,
   }

@@ -164,6 +164,9 @@ async function admitOpsRequest(kube: Kube, kind: Kind, request: AdmissionRequest
   if (request.operation === 'DELETE') return
   const ops = v.parse(OpsRequest, withPlace(request))
   if (request.operation === 'CREATE') {
+    const { refuseOps } = await readSwitches(kube, request.namespace)
+    if (refuseOps.includes(ops.spec.type))
+      throw new Refusal(`requests of type ${ops.spec.type} are refused by the switch refuse-ops`)
     await validateOpsRequest(kube, kind, ops)
     return
   }

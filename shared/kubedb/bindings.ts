@@ -336,6 +336,13 @@ async function complete(
   }
 }
 
+/** KubeDB does not take the request that is to make the user. Sent again, the bind asks anew. */
+class Refused extends BrokerError {
+  constructor(why: string) {
+    super('Misconfigured', why)
+  }
+}
+
 /** The same where KubeDB makes the user: asked for, or done by now. */
 async function declared(
   broker: Broker,
@@ -356,6 +363,8 @@ async function declared(
     case 'failed':
     case 'removed':
       throw new Overtaken()
+    case 'refused':
+      throw new Refused(outcome.why)
     case 'waiting':
       if (!asynchronous) throw usersTakeAWhile()
       return { state: 'under way', operation: tokenOf('bind', record), why: outcome.why }
@@ -561,8 +570,12 @@ export async function unbind(
   )
 }
 
-/** How far a removal is; `failed` until it is asked for again. */
-type Removal = { state: 'removed' } | { state: 'waiting'; why: string } | { state: 'failed'; why: string }
+/** How far a removal is; `failed` until it is asked for again, `refused` until KubeDB takes what it is asked for. */
+type Removal =
+  | { state: 'removed' }
+  | { state: 'waiting'; why: string }
+  | { state: 'failed'; why: string }
+  | { state: 'refused'; why: string }
 
 /** Removes the user, then the record: never the other way round. */
 async function remove(
@@ -657,7 +670,9 @@ export async function pollBinding(
       }
       if (removal.state === 'removed' || around.state === 'suspended') return { state: 'gone' }
       const description = userFacing(`the user is being removed: ${removal.why}`)
-      return { state: removal.state === 'failed' ? 'failed' : 'in progress', description }
+      const late = age(record.info.since) > patience(instance.info.maximumPollingDuration)
+      const failed = removal.state === 'failed' || (removal.state === 'refused' && late)
+      return { state: failed ? 'failed' : 'in progress', description }
     }
   }
 }
@@ -677,7 +692,7 @@ async function pollCreation(
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error
       if (error.problem === 'ConcurrencyError') throw new Overtaken({ cause: error })
-      if (error.problem !== 'Unavailable') throw error
+      if (error.problem !== 'Unavailable' && !(error instanceof Refused)) throw error
       why = error.message
     }
   }

@@ -5,7 +5,8 @@
  * One request is under way at a time, and each carries everything that is wanted by then. Requests are numbered: the
  * name of the next one is that of the latest and one more, so of all who plan at the same time one makes it. A record
  * notes the number of the request that is to make its user before that request is made. Whatever was planned for a
- * number that has been given to a request cannot come true any more, except by that request.
+ * number that has been given to a request cannot come true any more, except by that request. A number that KubeDB
+ * refuses to give to any request is taken out of the record again.
  */
 
 /** An OpsRequest of the instance. */
@@ -29,6 +30,8 @@ export interface UserRecord {
   request: number
   /** when the work of this state began, in milliseconds since the epoch */
   since: number
+  /** that is so long ago that nobody is at work any more who had read the record before */
+  settled: boolean
   expired: boolean
 }
 
@@ -101,7 +104,7 @@ export function planUsers(situation: UsersSituation): UsersPlan {
     if (fate.is === 'in doubt' && fate.failures >= attempts) plan.failed.push({ user, why: fate.why })
     else list.push(user)
   }
-  for (const { user, state, request, since, expired } of records) {
+  for (const { user, state, request, since, settled, expired } of records) {
     const fate = fateOf(user, situation, since)
     if (fate.is === 'under way') continue
     switch (state) {
@@ -111,8 +114,9 @@ export function planUsers(situation: UsersSituation): UsersPlan {
         else wish(make, user, fate)
         break
       case 'deleting':
-        // A request that is to make the user may still come, as long as its number is free: that is taken then.
-        if (fate.is === 'absent' && request <= latest) plan.removed.push(user)
+        // A request that is to make the user may still come, as long as its number is free: that is taken then. Where
+        // KubeDB lets nobody have it, time tells that nobody is about to take it.
+        if (fate.is === 'absent' && (request <= latest || settled)) plan.removed.push(user)
         else wish(remove, user, fate)
         break
       case 'ready':

@@ -15,7 +15,7 @@ import {
   removeBindingRecord,
   writeBindingRecord,
 } from './binding-record.ts'
-import { type Broker, newOperationId, Overtaken } from './broker.ts'
+import { age, type Broker, newOperationId, Overtaken } from './broker.ts'
 import type { Accounts } from './databases/database.ts'
 import { kindOf } from './databases/kinds.ts'
 import { fateOf, planUsers, type UserRecord, type UsersRequest } from './declared-plan.ts'
@@ -32,6 +32,8 @@ export type UserOutcome =
   | { state: 'removed' }
   | { state: 'failed'; why: string }
   | { state: 'waiting'; why: string }
+  /** KubeDB does not take the request; another time it may */
+  | { state: 'refused'; why: string }
 
 /** What the function may do that carries the users on: `removals`, where it has neither keys nor Secrets to write. */
 export type Scope = 'all' | 'removals'
@@ -45,7 +47,7 @@ type Declaration = Extract<Accounts, { by: 'declaration' }>
  * Carries the users of an instance as far as they go now. Calling it again does no harm.
  *
  * @returns what became of each user that a record asks for
- * @throws {BrokerError} Misconfigured where KubeDB refuses the request
+ * @throws {BrokerError}
  * @throws {Overtaken} when the database is not there any more
  */
 export async function advanceUsers(
@@ -58,7 +60,7 @@ export async function advanceUsers(
   const plan = planUsers({
     declared: accounts.declared(database.spec),
     requests,
-    records: records.map(userRecord),
+    records: records.map((record) => userRecord(broker, record)),
     unreadable,
   })
   const outcomes = new Map<string, UserOutcome>()
@@ -94,8 +96,8 @@ export async function advanceUsers(
   if (plan.next.do === 'request') {
     const { number, make, remove } = plan.next
     const wanted = scope === 'all' ? of(make) : []
-    await request(broker, instance, accounts, database, { number, make: wanted, remove }, (user, why) =>
-      outcomes.set(user, { state: 'waiting', why }),
+    await request(broker, instance, accounts, database, { number, make: wanted, remove }, (user, outcome) =>
+      outcomes.set(user, outcome),
     )
     await forgetRequests(broker, instance, plan.over)
   }
@@ -175,24 +177,36 @@ function numberOf(database: string, name: string): number {
   return /^[1-9]\d{0,8}$/.test(digits) ? Number(digits) : 0
 }
 
-function userRecord({ info }: BindingRecord): UserRecord {
+function userRecord(broker: Broker, { info }: BindingRecord): UserRecord {
   const { user, state, request, since } = info
-  return { user, state, request, since: Date.parse(since), expired: isExpired(info) }
+  const settled = age(since) >= broker.abandonedAfter
+  return { user, state, request, since: Date.parse(since), settled, expired: isExpired(info) }
 }
 
-/** @returns whether the record was as it was read, and is written */
+/** @returns the record, undefined where it was not any more as it was read */
 async function written(
   broker: Broker,
   record: BindingRecord,
   change: Partial<BindingInfo>,
-): Promise<boolean> {
-  return writeBindingRecord(broker.cluster, broker.namespace, record, { ...record.info, ...change }).then(
-    () => true,
-    (error: unknown) => {
-      unlessOvertaken(error)
-      return false
-    },
-  )
+): Promise<BindingRecord | undefined> {
+  const info = { ...record.info, ...change }
+  return writeBindingRecord(broker.cluster, broker.namespace, record, info).catch((error: unknown) => {
+    unlessOvertaken(error)
+    return undefined
+  })
+}
+
+/**
+ * Notes the number of the request that is to make the binding's user. Whoever notes one that is noted already changes
+ * the record too, so that nobody else takes it out again.
+ */
+function noted(broker: Broker, record: BindingRecord, number: number): Promise<BindingRecord | undefined> {
+  return written(broker, record, { request: number, contested: record.info.request === number })
+}
+
+/** No request of this number will make the user, unless somebody else has noted it too. */
+async function takenBack(broker: Broker, before: BindingRecord, now: BindingRecord): Promise<void> {
+  if (before.info.request !== now.info.request) await written(broker, now, { request: before.info.request })
 }
 
 /** Whoever was first has changed what is to be done; the next look sees it. */
@@ -208,23 +222,24 @@ async function request(
   accounts: Declaration,
   database: Resource,
   wanted: { number: number; make: readonly BindingRecord[]; remove: readonly string[] },
-  hinder: (user: string, why: string) => void,
+  tell: (user: string, outcome: UserOutcome) => void,
 ): Promise<void> {
   const { number, remove } = wanted
-  const claimed = await Promise.all(
+  const candidates = await Promise.all(
     wanted.make.map(async (record) => {
       const account = await ownAccount(broker, record.info).catch((error: unknown) => {
         // A key that is missing is that binding's trouble alone.
         if (!(error instanceof BrokerError)) throw error
-        hinder(record.info.user, error.message)
+        tell(record.info.user, { state: 'waiting', why: error.message })
         return undefined
       })
       if (account === undefined) return undefined
-      const mine = record.info.request === number || (await written(broker, record, { request: number }))
-      return mine ? account : undefined
+      const now = await noted(broker, record, number)
+      return now && { account, before: record, now }
     }),
   )
-  const make = claimed.filter((account) => account !== undefined)
+  const claimed = candidates.filter((one) => one !== undefined)
+  const make = claimed.map(({ account }) => account)
   if (make.length + remove.length === 0) return
   const secret =
     make.length === 0
@@ -245,15 +260,12 @@ async function request(
   } catch (error) {
     // Another function was first with this number: what it did not carry comes next.
     if (error instanceof ApiError && error.conflict) return
-    const why = error instanceof ApiError ? refusal(error) : undefined
-    if (why === undefined) throw translate(error, 'asking KubeDB for users')
-    throw new BrokerError(
-      'Misconfigured',
-      `KubeDB refuses to change the users of the database: ${userFacing(why)}`,
-      {
-        cause: error,
-      },
-    )
+    const said = error instanceof ApiError ? refusal(error) : undefined
+    if (said === undefined) throw translate(error, 'asking KubeDB for users')
+    const why = `KubeDB refuses to change the users of the database: ${userFacing(said)}`
+    log('error', why, { error: errorFields(error) })
+    await Promise.all(claimed.map(({ before, now }) => takenBack(broker, before, now)))
+    for (const user of [...make.map(({ name }) => name), ...remove]) tell(user, { state: 'refused', why })
   }
 }
 

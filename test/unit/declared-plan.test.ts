@@ -12,6 +12,7 @@ const record = (user: string, state: UserRecord['state'], more: Partial<UserReco
   state,
   request: 0,
   since: 0,
+  settled: false,
   expired: false,
   ...more,
 })
@@ -101,6 +102,16 @@ const cells: {
   'made once and lost with the database': [record('u', 'creating', { request: 1 }), {}, 'make'],
   'cancelled before anybody asked for it': [record('u', 'deleting'), {}, 'removed'],
   'cancelled while somebody may be about to ask': [record('u', 'deleting', { request: 1 }), {}, 'remove'],
+  'cancelled so long ago that nobody is about to ask': [
+    record('u', 'deleting', { request: 1, settled: true }),
+    {},
+    'removed',
+  ],
+  'cancelled long ago, but there': [
+    record('u', 'deleting', { request: 1, settled: true }),
+    { declared: ['u'] },
+    'remove',
+  ],
   'cancelled, and the number went to another': [
     record('u', 'deleting', { request: 1 }),
     { requests: [request(1, 'Successful', { make: ['other'] })] },
