@@ -34,7 +34,7 @@ import {
 } from './reach.ts'
 import { patience } from './readiness.ts'
 import { fitsRecord } from './record-size.ts'
-import { sweep } from './sweep.ts'
+import { sweep, sweepExpired } from './sweep.ts'
 import { type OperationHint, type OperationType, operationToken } from './token.ts'
 
 export interface BindRequest {
@@ -594,24 +594,35 @@ async function remove(
       return outcome
     }
     if (around.state === 'unreachable') return { state: 'waiting', why: around.why }
-    if (around.state === 'reachable' && accounts.by === 'connection') {
-      const users = await openUsers(broker, instance.database.kind, around.admin)
-      try {
-        await users.drop(record.info.user)
-      } finally {
-        await users.close()
-      }
+    if (around.state !== 'reachable' || accounts.by !== 'connection') return await forget(broker, record)
+    const users = await openUsers(broker, instance.database.kind, around.admin)
+    try {
+      await users.drop(record.info.user)
+      const [removal] = await Promise.all([
+        forget(broker, record),
+        // Other bindings' remains are no reason to fail this one; the next bind or unbind tries again.
+        sweepExpired(broker, instance.info.instanceId, users).catch((error: unknown) =>
+          log('warn', 'users of expired bindings could not be dropped', { error: errorFields(error) }),
+        ),
+      ])
+      return removal
+    } finally {
+      await users.close()
     }
-    // Whoever was making the binding may still be about to make the user: the record stays as long as that can be.
-    if (record.info.overtaken && age(record.info.since) < broker.abandonedAfter) {
-      return { state: 'waiting', why: 'the request that was making the binding may still be under way' }
-    }
-    await removeBindingRecord(broker.cluster, broker.namespace, record)
-    return { state: 'removed' }
   } catch (error) {
     if (error instanceof Unreachable) return { state: 'waiting', why: error.message }
     throw error instanceof ApiError ? writeFailed(error, 'removing the binding record') : error
   }
+}
+
+/** Removes the record of a binding whose user is gone. */
+async function forget(broker: Broker, record: BindingRecord): Promise<Removal> {
+  // Whoever was making the binding may still be about to make the user: the record stays as long as that can be.
+  if (record.info.overtaken && age(record.info.since) < broker.abandonedAfter) {
+    return { state: 'waiting', why: 'the request that was making the binding may still be under way' }
+  }
+  await removeBindingRecord(broker.cluster, broker.namespace, record)
+  return { state: 'removed' }
 }
 
 /**

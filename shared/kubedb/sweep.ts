@@ -37,6 +37,15 @@ export async function sweep(
   }
 }
 
+/** An expired binding keeps its record, so that it can be unbound, but not its user, where the engine lets it live on. */
+export async function sweepExpired(broker: Broker, instanceId: string, users: Users): Promise<void> {
+  const { readable } = await listBindingRecords(broker.cluster, broker.namespace, instanceId)
+  const ended = readable.filter(({ info }) => info.state === 'ready' && isExpired(info))
+  if (ended.length === 0) return
+  const there = new Set(await users.list())
+  for (const { info } of ended) if (there.has(info.user)) await users.drop(info.user)
+}
+
 /**
  * A resumed database is handed out only once the users that were unbound while it was stopped are gone.
  *

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
+import { bindableEngines, insideOf } from '../support/bindable-engines.ts'
 import { bindingPath, type OsbAnswer, openBroker, type TestBroker } from '../support/broker.ts'
 import { at, textAt, useCluster } from '../support/cluster.ts'
 import { canUse, inventoryOf, isEmpty } from '../support/inventory.ts'
@@ -12,10 +13,10 @@ const cluster = useCluster(test)
 
 const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
 
-/** The catalog with another text in the plan `small` of PostgreSQL. */
-async function edit(broker: TestBroker, plan: string): Promise<void> {
+/** The catalog with another text in a plan, `small` of PostgreSQL unless told. */
+async function edit(broker: TestBroker, plan: string, id = planId): Promise<void> {
   const text = await readFile(broker.catalogFile, 'utf8')
-  const from = text.indexOf(`id: ${planId}`)
+  const from = text.indexOf(`id: ${id}`)
   const to = text.indexOf('binding_rotatable: true', from)
   if (from < 0 || to < 0) throw new Error('the plan small is not in the catalog as this test expects it')
   await writeFile(
@@ -165,4 +166,30 @@ test('credentials end when the plan says so: told, enforced, not renewed, still 
   t.deepEqual(users, [bindings.find(({ bindingId }) => bindingId === late)?.user], 'expired users are swept')
   t.is((await platform.unbind(instanceId, short)).status, 200)
   t.is((await platform.fetchBinding(instanceId, short)).status, 404)
+})
+
+test('where the engine knows no end of a user, the next bind or unbind on the instance brings it', async (t) => {
+  const mysql = bindableEngines.find(({ title }) => title === 'MySQL')
+  if (!mysql) throw new Error('there is no MySQL')
+  const broker = await openBroker(t, { cluster })
+  const platform = platformOf(broker, mysql.offer)
+  const instanceId = await platform.instance()
+  const inside = await insideOf(cluster, mysql, instanceId)
+  const [other, short] = [randomUUID(), randomUUID()]
+  t.is((await platform.bind(instanceId, other)).status, 201)
+  await edit(
+    broker,
+    'binding_rotatable: true\n        bindingExpiry: { after: 5s, renewBefore: 2s }',
+    mysql.offer.planId,
+  )
+  const made = await platform.bind(instanceId, short)
+  t.is(made.status, 201, brief(made))
+  const end = Date.parse(textAt(made.body, 'metadata', 'expires_at'))
+  await delay(Math.max(0, end - Date.now()) + 100)
+  await t.notThrowsAsync(mysql.use(inside, credentialsIn(made)))
+  t.is((await platform.unbind(instanceId, other)).status, 200)
+  t.deepEqual(await mysql.users(inside), [])
+  await t.throwsAsync(mysql.use(inside, credentialsIn(made)), { code: 'ER_ACCESS_DENIED_ERROR' })
+  t.is((await platform.fetchBinding(instanceId, short)).status, 200)
+  t.is((await platform.unbind(instanceId, short)).status, 200)
 })

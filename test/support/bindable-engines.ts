@@ -43,6 +43,8 @@ export interface BindableEngine {
   available(): Promise<true | string>
   /** @returns the names of all users of bindings, as the server itself knows them, in alphabetical order */
   users(inside: Inside): Promise<string[]>
+  /** as many users as can be made within some seconds */
+  many: number
   /** Makes users, as many as there are names; what they may do does not matter. */
   makeUsers(inside: Inside, names: readonly string[]): Promise<void>
   /** Makes it a server that nobody has ever been bound to; without it the first bind does what every bind does. */
@@ -84,6 +86,7 @@ const postgres: BindableEngine = {
   protocol: postgresProtocol,
   atOnce: 6,
   sideBySide: false,
+  many: 300,
   available: here,
   users: (inside) =>
     withPostgres(inside, async (client) => {
@@ -153,6 +156,7 @@ const mysql: BindableEngine = {
   protocol: mysqlProtocol,
   atOnce: 6,
   sideBySide: false,
+  many: 300,
   available: here,
   users: (inside) => mysqlAs(inside, async (ask) => v.parse(v.array(v.string()), await ask(mysqlUsers))),
   makeUsers: (inside, names) =>
@@ -204,6 +208,7 @@ const mongodb: BindableEngine = {
   protocol: mongodbProtocol,
   atOnce: 6,
   sideBySide: false,
+  many: 300,
   available: here,
   users: (inside) =>
     mongodbAs(inside, async (client) => {
@@ -272,6 +277,8 @@ const namesIn = (found: unknown): string[] =>
 const elasticsearch: BindableEngine = {
   ...search,
   title: 'Elasticsearch',
+  // The sandbox's has OpenSearch behind it, and takes one user after the other.
+  many: 60,
   parameters: { version: 'xpack-9.2.3' },
   users: async (inside) => namesIn(await searchAs(inside, 'GET', '/_security/user')),
   async makeUsers(inside, names) {
@@ -290,6 +297,7 @@ const security = '/_plugins/_security/api'
 const opensearch: BindableEngine = {
   ...search,
   title: 'OpenSearch',
+  many: 300,
   parameters: { version: 'opensearch-2.19.2' },
   users: async (inside) => namesIn(await searchAs(inside, 'GET', `${security}/internalusers`)),
   async makeUsers(inside, names) {
