@@ -5,11 +5,11 @@
  *
  * Usage: `node build.ts [folder]`
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
-import { join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
-import { edgeRouter, routes } from './shared/routes.ts'
+import { edgeRouter, type FunctionName, routes } from './shared/routes.ts'
 
 /**
  * Node's own modules without an `import` of them. That would evaluate all they export, also what is made only when it is
@@ -36,6 +36,51 @@ const builtins: Plugin = {
       return {
         contents: `const it = /* @__PURE__ */ ${get(path)}; export default it; ${exports.join('; ')}`,
       }
+    })
+  },
+}
+
+/** What lazily imported modules are loaded into: the drivers of databases by some functions, all else by any of them. */
+const loaders = {
+  drivers: ['bind', 'unbind', 'last-binding-operation'],
+  others: ['catalog'],
+} as const satisfies Record<string, readonly FunctionName[]>
+
+/**
+ * Keeps the number of files low that a function reads at its start. Code goes into a chunk for each set of bundles that
+ * need it, and a lazily imported module is a bundle: each of them would cut up what it shares with the functions in its
+ * own way. So each imports all that the functions have read by the time they load it, needed or not.
+ */
+const together: Plugin = {
+  name: 'together',
+  setup({ onResolve, onLoad }) {
+    const sources = join(import.meta.dirname, 'functions')
+    const lazy = new Set<string>()
+    const importing = async (name: keyof typeof loaders, path: string) => ({
+      contents: `import 'together:${name}'; ${await readFile(path, 'utf8')}`,
+      loader: 'ts' as const,
+      resolveDir: dirname(path),
+    })
+    onResolve({ filter: /^\./ }, ({ path, kind, resolveDir }) => {
+      if (kind === 'dynamic-import') lazy.add(join(resolveDir, path))
+      return undefined
+    })
+    onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      const name = dirname(path) === sources ? basename(path, '.ts') : undefined
+      for (const loader of ['drivers', 'others'] as const) {
+        if (loaders[loader].some((one) => one === name)) return importing(loader, path)
+      }
+      if (!lazy.has(path)) return undefined
+      return importing(path.endsWith('-users.ts') ? 'drivers' : 'others', path)
+    })
+    onResolve({ filter: /^together:/ }, ({ path }) => ({ path, namespace: 'together' }))
+    onLoad({ filter: /^/, namespace: 'together' }, async ({ path }) => {
+      const names: readonly FunctionName[] = path === 'together:drivers' ? loaders.drivers : loaders.others
+      const texts = await Promise.all(names.map((name) => readFile(join(sources, `${name}.ts`), 'utf8')))
+      const imported = texts.flatMap((text) =>
+        [...text.matchAll(/^import (?!type\b)[^'"]*'(\.[^']+)'$/gm)].map(([, from]) => `import '${from}'`),
+      )
+      return { contents: [...new Set(imported)].join('\n'), resolveDir: sources }
     })
   },
 }
@@ -74,6 +119,7 @@ export async function buildFunctions(outdir: string): Promise<void> {
   const built = await Promise.all([
     build({
       ...options,
+      plugins: [builtins, together],
       entryPoints: Object.fromEntries(names.map((name) => [`${name}/index`, `functions/${name}.ts`])),
       splitting: true,
       chunkNames: 'chunks/[name]-[hash]',

@@ -207,5 +207,7 @@ test('drivers, telemetry and YAML are not among what a function reads at its sta
       [],
     )
     t.true(bytes < 300_000, `${route.function} reads ${bytes} bytes`)
+    // Each file takes half a millisecond of CPU time to find, read and link.
+    t.true(read.size <= 16, `${route.function} reads ${read.size} files`)
   }
 })
