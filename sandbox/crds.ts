@@ -98,6 +98,9 @@ const versionsFile = join(ownFolder, 'versions.yaml')
 /** How long the API server may take to serve a new kind, in milliseconds. */
 const servedWithin = 180_000
 
+/** CRDs installed at once: some are of a megabyte, and the API server takes each up with all that are there. */
+const lanes = 4
+
 /**
  * Makes the API server serve the kinds of KubeDB, and fills its catalog with the versions of
  * sandbox/crds/versions.yaml. May be repeated: what is there is brought up to date.
@@ -114,7 +117,11 @@ export async function installCrds(
   const own = await crdsIn(ownFolder)
   const folder = options.folder ?? process.env.KUBEDB_CRDS
   const crds = folder ? pick(await crdsIn(resolve(folder)), own, folder) : [...own.values()]
-  await Promise.all(crds.map((crd) => install(plane, crd)))
+  const waiting = crds.values()
+  const lane = async () => {
+    for (const crd of waiting) await install(plane, crd)
+  }
+  await Promise.all(Array.from({ length: lanes }, lane))
   await seedVersions(plane, crds)
   return crds.map((crd) => ({
     kind: crd.spec.names.kind,
