@@ -6,6 +6,8 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import * as v from 'valibot'
+import { chartFiles } from './generate/chart/chart.ts'
 import { configurationPage } from './generate/configuration-page.ts'
 import { knativeFiles } from './generate/knative.ts'
 import type { Files } from './generate/manifest.ts'
@@ -20,14 +22,21 @@ import { readCatalogYaml, renderCatalog } from './shared/osb/catalog-yaml.ts'
 /** @returns every derived file of the checkout as it should be */
 export async function derivedFiles(root: string): Promise<Files> {
   const catalog = await readFile(join(root, 'knative/base/catalog.yaml'), 'utf8')
+  const rendered = renderCatalog(catalog, kinds)
+  const version = await versionIn(join(root, 'package.json'))
   return {
     ...rbacFiles([...kinds.values()]),
     ...knativeFiles(),
-    'knative/base/catalog.json': renderCatalog(catalog, kinds),
+    ...chartFiles([...kinds.values()], version, { yaml: catalog, json: rendered }),
+    'knative/base/catalog.json': rendered,
     'docs/routes.md': routesPage(),
     'docs/configuration.md': configurationPage(variables(), routerVariables()),
     ...servicePages(catalog),
   }
+}
+
+async function versionIn(file: string): Promise<string> {
+  return v.parse(v.object({ version: v.string() }), JSON.parse(await readFile(file, 'utf8'))).version
 }
 
 /** @returns a page for each service of the catalog */

@@ -17,6 +17,8 @@ export interface Entrance {
   gateway: { name: string; namespace: string }
   /** Service of Knative's local gateway, port 80; it finds the function by its host name */
   local: { name: string; namespace: string }
+  /** of the route and what belongs to it; some lives in the namespace of the local gateway */
+  name?: string
 }
 
 const labels = { 'app.kubernetes.io/part-of': 'kubedb-service-broker' }
@@ -27,12 +29,12 @@ const timeout = '58s'
 const hostOf = (route: Route, namespace: string) => `${nameOf(route)}.${namespace}.svc.cluster.local`
 
 /** Gateway API: an HTTPRoute, and the grant that lets it lead into the local gateway's namespace. */
-export function httpRoute(broker: string, { host, gateway, local }: Entrance): Specified[] {
+export function httpRoute(broker: string, { host, gateway, local, name = 'osb' }: Entrance): Specified[] {
   return [
     {
       apiVersion: 'gateway.networking.k8s.io/v1',
       kind: 'HTTPRoute',
-      metadata: { name: 'osb', namespace: broker, labels },
+      metadata: { name, namespace: broker, labels },
       spec: {
         parentRefs: [gateway],
         hostnames: [host],
@@ -47,7 +49,7 @@ export function httpRoute(broker: string, { host, gateway, local }: Entrance): S
     {
       apiVersion: 'gateway.networking.k8s.io/v1beta1',
       kind: 'ReferenceGrant',
-      metadata: { name: 'osb', namespace: local.namespace, labels },
+      metadata: { name, namespace: local.namespace, labels },
       spec: {
         from: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', namespace: broker }],
         to: [{ group: '', kind: 'Service', name: local.name }],
@@ -57,12 +59,15 @@ export function httpRoute(broker: string, { host, gateway, local }: Entrance): S
 }
 
 /** Istio: a VirtualService. Its expressions match whole paths. */
-export function virtualService(broker: string, { host, gateway, local }: Entrance): Specified[] {
+export function virtualService(
+  broker: string,
+  { host, gateway, local, name = 'osb' }: Entrance,
+): Specified[] {
   return [
     {
       apiVersion: 'networking.istio.io/v1',
       kind: 'VirtualService',
-      metadata: { name: 'osb', namespace: broker, labels },
+      metadata: { name, namespace: broker, labels },
       spec: {
         hosts: [host],
         gateways: [`${gateway.namespace}/${gateway.name}`],
@@ -94,12 +99,12 @@ export function virtualService(broker: string, { host, gateway, local }: Entranc
 }
 
 /** Contour: an HTTPProxy. It leads only to Services of its own namespace, so it lives beside the local gateway. */
-export function httpProxy(broker: string, { host, local }: Entrance): Specified[] {
+export function httpProxy(broker: string, { host, local, name = 'osb' }: Entrance): Specified[] {
   return [
     {
       apiVersion: 'projectcontour.io/v1',
       kind: 'HTTPProxy',
-      metadata: { name: 'osb', namespace: local.namespace, labels },
+      metadata: { name, namespace: local.namespace, labels },
       spec: {
         virtualhost: { fqdn: host },
         routes: routes.map((route) => {

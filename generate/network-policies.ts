@@ -11,6 +11,9 @@ const connecting = routes
   .filter((route) => 'secrets' in route.permissions && route.function !== 'fetch-binding')
   .map(nameOf)
 
+/** Namespaces of the activator, and of the gateways that take its place once a function is awake. */
+export const knativeNamespaces = ['knative-serving', 'kourier-system', 'istio-system', 'contour-internal']
+
 /** @returns one policy a side; KubeDB's own admit nobody but the database's namespace */
 export function networkPolicies({ broker, databases }: Namespaces): Specified[] {
   return [
@@ -46,8 +49,7 @@ export function networkPolicies({ broker, databases }: Namespaces): Specified[] 
         policyTypes: ['Ingress'],
         ingress: [
           {
-            // The activator, and the gateways that take its place once a function is awake.
-            from: ['knative-serving', 'kourier-system', 'istio-system', 'contour-internal'].map((name) => ({
+            from: knativeNamespaces.map((name) => ({
               namespaceSelector: { matchLabels: { [nameLabel]: name } },
             })),
             ports: [8012, 8013, 8022, 8112, 9090].map((port) => ({ protocol: 'TCP', port })),

@@ -37,6 +37,13 @@ export const securityContext = {
   seccompProfile: { type: 'RuntimeDefault' },
 } as const
 
+/** Copies of a function that run side by side at most, and requests that each works on. */
+export const maxScale = 10
+export const containerConcurrency = 50
+
+/** Of each function. */
+export const resources = { requests: { cpu: '50m', memory: '96Mi' }, limits: { memory: '256Mi' } }
+
 /** @returns the Services, reachable inside the cluster only: the route in front of them is the one public door */
 export function knativeServices(namespaces: Namespaces): KnativeService[] {
   return routes.map((route) => ({
@@ -52,8 +59,8 @@ export function knativeServices(namespaces: Namespaces): KnativeService[] {
     },
     spec: {
       template: {
-        // A quiet function is gone a minute after its last request; ten at most run side by side.
-        metadata: { annotations: { 'autoscaling.knative.dev/max-scale': '10' } },
+        // A quiet function is gone a minute after its last request.
+        metadata: { annotations: { 'autoscaling.knative.dev/max-scale': String(maxScale) } },
         spec: podSpec(route, namespaces),
       },
     },
@@ -65,7 +72,7 @@ function podSpec(route: Route, { broker, databases }: Namespaces): PodSpec {
   return {
     serviceAccountName: nameOf(route),
     ...(Object.keys(route.permissions).length === 0 && { automountServiceAccountToken: false }),
-    containerConcurrency: 50,
+    containerConcurrency,
     // More than the 45 s within which every request ends, less than the 60 s that platforms wait.
     timeoutSeconds: 55,
     enableServiceLinks: false,
@@ -82,7 +89,7 @@ function podSpec(route: Route, { broker, databases }: Namespaces): PodSpec {
         ports: [{ name: 'http1', containerPort: 8080 }],
         // Without periodSeconds Knative probes every 50 ms.
         readinessProbe: { httpGet: { path: '/health/readiness' } },
-        resources: { requests: { cpu: '50m', memory: '96Mi' }, limits: { memory: '256Mi' } },
+        resources,
         securityContext,
         volumeMounts: needs.map((name) => ({ name, mountPath: mounted[name].folder, readOnly: true })),
       },

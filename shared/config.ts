@@ -277,7 +277,13 @@ export function variables(): Variable[] {
   return variablesOf(Environment.entries)
 }
 
-type Entry = v.GenericSchema & { default?: string | undefined }
+/** The schema of one variable, whose default is a text. */
+export type Entry = v.GenericSchema & { default?: string | undefined }
+
+/** @returns the schema of every environment variable of a function, by name */
+export function environment(): { readonly [name: string]: Entry } {
+  return Environment.entries
+}
 
 /** @returns the variables that a schema of an environment has */
 export function variablesOf(entries: { readonly [name: string]: Entry }): Variable[] {

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import {
   ConfigurationError,
+  type Entry,
   type LogLevel,
   logLevels,
   mistakesIn,
@@ -47,6 +48,11 @@ const Environment = v.object({
     v.description('least important level that is logged'),
   ),
 })
+
+/** @returns the schema of every environment variable of the router, by name */
+export function routerEnvironment(): { readonly [name: string]: Entry } {
+  return Environment.entries
+}
 
 /** @returns every environment variable of the router, in the order of the docs */
 export function routerVariables(): Variable[] {

@@ -1,15 +1,14 @@
 /** The committed manifests, against the definitions of Knative and of the gateways themselves. */
-import { existsSync } from 'node:fs'
-import { glob, readdir, readFile } from 'node:fs/promises'
+import { glob, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import { parseAllDocuments } from 'yaml'
 import { isObject } from '../../shared/json.ts'
 import { routes } from '../../shared/routes.ts'
 import { textAt, useCluster } from '../support/cluster.ts'
+import { installDefinitions, noDefinitions } from '../support/definitions.ts'
 
 const root = join(import.meta.dirname, '../..')
-const crds = join(root, '../shared/crds')
 const cluster = useCluster(test)
 
 interface Manifest {
@@ -19,7 +18,7 @@ interface Manifest {
 
 async function manifests(): Promise<Manifest[]> {
   const all: Manifest[] = []
-  for await (const file of glob('knative/**/[0-9]*.yaml', { cwd: root })) {
+  for await (const file of glob('knative/{base,components,overlays,plain}/**/[0-9]*.yaml', { cwd: root })) {
     for (const document of parseAllDocuments(await readFile(join(root, file), 'utf8'))) {
       const object: unknown = document.toJS()
       if (!isObject(object)) throw new Error(`${file} holds something that is no object`)
@@ -29,29 +28,7 @@ async function manifests(): Promise<Manifest[]> {
   return all
 }
 
-const definitions = ['knative', 'gateway-api', 'istio', 'contour']
-
-test.before('install the definitions', async () => {
-  if (!existsSync(crds)) return
-  for (const folder of definitions) {
-    for (const name of await readdir(join(crds, folder))) {
-      if (
-        !/^(services\.serving|domainmappings\.serving|clusterdomainclaims|httproutes|referencegrants|virtualservices|httpproxies)\./.test(
-          name,
-        )
-      )
-        continue
-      const text = await readFile(join(crds, folder, name), 'utf8')
-      const created = await cluster.admin(
-        'POST',
-        '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',
-        JSON.parse(text),
-      )
-      if (created.status !== 201 && created.status !== 409)
-        throw new Error(`${name}: ${JSON.stringify(created.body)}`)
-    }
-  }
-})
+test.before('install the definitions', () => installDefinitions(cluster))
 
 const plurals: { [kind: string]: string } = {
   Namespace: 'namespaces',
@@ -74,10 +51,8 @@ const plurals: { [kind: string]: string } = {
 }
 
 test('every manifest passes strict validation', async (t) => {
-  if (!existsSync(crds)) {
-    t.log(
-      'skipped: the definitions of Knative and of the gateways are not beside this checkout (../shared/crds)',
-    )
+  if (noDefinitions !== undefined) {
+    t.log(`skipped: ${noDefinitions}`)
     t.pass()
     return
   }
@@ -94,7 +69,7 @@ test('every manifest passes strict validation', async (t) => {
     const dry = namespaced ? { ...object, metadata: { ...metadata, namespace } } : object
     const path = `${group}${namespaced ? `/namespaces/${namespace}` : ''}/${plural}?dryRun=All&fieldValidation=Strict`
     let answer = await cluster.admin('POST', path, dry)
-    // A definition is served a moment after it is made.
+    // A definition may be served a moment after it is established.
     for (let attempt = 0; answer.status === 404 && attempt < 40; attempt++) {
       await new Promise((resolve) => setTimeout(resolve, 250))
       answer = await cluster.admin('POST', path, dry)
@@ -104,8 +79,8 @@ test('every manifest passes strict validation', async (t) => {
 })
 
 test('a field that Knative does not know would have been seen', async (t) => {
-  if (!existsSync(crds)) {
-    t.log('skipped: no ../shared/crds')
+  if (noDefinitions !== undefined) {
+    t.log(`skipped: ${noDefinitions}`)
     t.pass()
     return
   }

@@ -1,0 +1,13 @@
+// Command kubectl is Kubernetes' own, with its kustomize: the library has everything but this file.
+package main
+
+import (
+	"os"
+
+	"k8s.io/component-base/cli"
+	"k8s.io/kubectl/pkg/cmd"
+)
+
+func main() {
+	os.Exit(cli.Run(cmd.NewDefaultKubectlCommand()))
+}
