@@ -70,6 +70,9 @@ volumes=()
 for file in "$HOME/.npmrc" /etc/npmrc /usr/etc/npmrc; do [ -f "$file" ] && volumes+=(--volume "$file:$file:ro"); done
 [ -d /etc/ssl/certs ] && volumes+=(--volume /etc/ssl:/etc/ssl:ro)
 [ -d /usr/share/ca-certificates ] && volumes+=(--volume /usr/share/ca-certificates:/usr/share/ca-certificates:ro)
+# What is built is what skaffold.yaml says, for it is built nowhere else without a registry.
+mapfile -t build < <("$node" image/skaffold-build.ts)
+[ "${#build[@]}" -gt 0 ]
 cache=$(npm config get cache)
 mkdir -p "$cache"
 buildah build -q --network host \
@@ -78,7 +81,7 @@ buildah build -q --network host \
   --build-arg "REVISION=$(git rev-parse HEAD 2> /dev/null || true)" \
   --env HOME=/root \
   "${volumes[@]}" --volume "$cache:/root/.npm:rw" \
-  -t "$name" . > /dev/null
+  -t "$name" "${build[@]}" > /dev/null
 rm -f "$archive"
 buildah push -q "$name" "docker-archive:$archive:$name" > /dev/null
 echo "$name is in $archive"

@@ -6,6 +6,7 @@ import test from 'ava'
 import * as v from 'valibot'
 import { parse, parseAllDocuments } from 'yaml'
 import { image } from '../../generate/services.ts'
+import { buildArguments } from '../../image/skaffold-build.ts'
 
 const root = join(import.meta.dirname, '../..')
 const schemaFile = join(root, '../shared/crds/skaffold/v4beta14.json')
@@ -66,4 +67,16 @@ test('a run without a change makes no new revision', (t) => {
   const [allowed] = resourceSelector.allow
   t.is(allowed.groupKind, 'Service.serving.knative.dev')
   t.deepEqual(allowed.labels, ['.metadata.labels'])
+})
+
+test('the image is built with what the artifact says, and a setting that nobody would pass on is refused', (t) => {
+  t.deepEqual(buildArguments(document), ['--file', 'Dockerfile', '.'])
+  const artifact = { image: 'a', context: 'b', docker: { dockerfile: 'C' } }
+  const built = (docker: object) =>
+    buildArguments({ build: { artifacts: [{ ...artifact, docker: { ...artifact.docker, ...docker } }] } })
+  t.deepEqual(built({ target: 't', buildArgs: { X: 'y' } }), [
+    ...['--file', 'b/C', '--target', 't'],
+    ...['--build-arg', 'X=y', 'b'],
+  ])
+  t.throws(() => built({ squash: true }), { message: /squash/ })
 })
