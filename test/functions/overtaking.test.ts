@@ -240,6 +240,8 @@ onLane(
     await setSwitches(dark, { slow: '3600000' })
     const { platform } = lane
     const calls = await lane.callsOf(() => platform.provision(randomUUID()))
+    // Some wait until the provision's function cannot be alive any more: they may do so together.
+    const endings: (() => Promise<void>)[] = []
     for (const shape of shapesOf(calls)) {
       const instanceId = randomUUID()
       const held = await holdBefore(lane, 'provision', shape, () => platform.provision(instanceId))
@@ -264,10 +266,13 @@ onLane(
         t.is(there.databases.length, 1, shape)
       }
       const last = parting.status === 202 ? parting : await platform.deprovision(instanceId)
-      const end = await platform.settle(instanceId, last)
-      t.is(end.status, 410, `${shape}: ${brief(end)}`)
-      t.true(isEmpty(await lane.inventory(instanceId)), shape)
+      endings.push(async () => {
+        const end = await platform.settle(instanceId, last)
+        t.is(end.status, 410, `${shape}: ${brief(end)}`)
+        t.true(isEmpty(await lane.inventory(instanceId)), shape)
+      })
     }
+    await Promise.all(endings.map((ending) => ending()))
   },
   dark,
 )
@@ -354,8 +359,8 @@ onLane('a bind that is overtaken by the deprovision of its instance leaves no re
     // What the engine is asked first is the same as far as the cluster is concerned, and the sweep comes too late.
     (shape) => (!shape.startsWith('QUERY') || shape.includes('CREATE ROLE')) && !shape.endsWith('by label'),
   )
-  for (const shape of shapes) {
-    const instanceId = await used(lane)
+  const instances = await Promise.all(shapes.map(async (shape) => ({ shape, instanceId: await used(lane) })))
+  for (const { shape, instanceId } of instances) {
     const bindingId = randomUUID()
     const held = await holdBefore(lane, 'bind', shape, () => platform.bind(instanceId, bindingId))
     t.truthy(held, shape)

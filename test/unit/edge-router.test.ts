@@ -387,13 +387,17 @@ async function program(t: ExecutionContext, environment: { [name: string]: strin
 }
 
 test('SIGTERM: requests are finished, and an idle router is gone within a second', async (t) => {
-  const upstream = await listen(t, (_, s) => void setTimeout(() => s.end('finished'), 700))
+  const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>()
+  const upstream = await listen(t, (_, s) => {
+    arrive()
+    setTimeout(() => s.end('finished'), 700)
+  })
   const resolver = `data:text/javascript,${encodeURIComponent(
     `import { resolveServiceNames } from ${JSON.stringify(new URL('../../sandbox/names.ts', import.meta.url).href)}; resolveServiceNames(${JSON.stringify(names)})`,
   )}`
   const busy = await program(t, { FUNCTION_URL: urlOf(upstream), NODE_OPTIONS: `--import=${resolver}` })
   const answer = send(busy.port, 'GET', '/v2/catalog')
-  await delay(200)
+  await arrived
   busy.child.kill('SIGTERM')
   t.is((await answer).body, 'finished')
   t.deepEqual(await busy.ended, [0, null])
