@@ -66,8 +66,11 @@ cp /bin/sh /usr/bin/cp /usr/bin/mkdir /usr/bin/chown /usr/bin/env "$builder/usr/
 base localhost/builder:offline "$builder"
 
 # npm's own configuration and cache come from this machine and stay out of the image.
-volumes=()
-for file in "$HOME/.npmrc" /etc/npmrc /usr/etc/npmrc; do [ -f "$file" ] && volumes+=(--volume "$file:$file:ro"); done
+# What `npm ci` has fetched here is not asked for again.
+npmrc=$work/npmrc
+{ cat "$HOME/.npmrc" 2> /dev/null || true; echo; echo prefer-offline=true; } > "$npmrc"
+volumes=(--volume "$npmrc:/root/.npmrc:ro")
+for file in /etc/npmrc /usr/etc/npmrc; do [ -f "$file" ] && volumes+=(--volume "$file:$file:ro"); done
 [ -d /etc/ssl/certs ] && volumes+=(--volume /etc/ssl:/etc/ssl:ro)
 [ -d /usr/share/ca-certificates ] && volumes+=(--volume /usr/share/ca-certificates:/usr/share/ca-certificates:ro)
 # What is built is what skaffold.yaml says, for it is built nowhere else without a registry.
