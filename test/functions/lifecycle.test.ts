@@ -213,6 +213,10 @@ test('a step that takes hours is never called failed, and can be cancelled by a 
   t.is(begun.status, 202, brief(begun))
   await settledByItself(stalling, instanceId, 'VolumeExpansion')
   await platform.poll(instanceId, begun)
+  await phasesBecome(stalling, instanceId, {
+    VolumeExpansion: ['Successful'],
+    VerticalScaling: ['Progressing'],
+  })
   for (let round = 0; round < 3; round++) {
     await twoHoursPass(stalling, instanceRecordName(instanceId))
     const poll = await platform.poll(instanceId, begun)
