@@ -270,14 +270,15 @@ test('a change that KubeDB never begins is withdrawn, by a poll or the update se
   }
 })
 
-test('an update by OpsRequest and by patch comes into force whole', async (t) => {
+test('an update by OpsRequests and patches comes into force whole, the patches that come last by polls', async (t) => {
   const { platform } = await open(t, calm)
   const instanceId = await platform.instance()
-  const wanted = { storage: '20Gi', deletionPolicy: 'Halt' }
+  const wanted = { storage: '20Gi', deletionPolicy: 'Halt', suspended: true }
   await succeed(t, platform, instanceId, await platform.update(instanceId, wanted))
-  const { spec } = await databaseObject(calm, instanceId)
+  const { spec, status } = await databaseObject(calm, instanceId)
   t.is(spec.deletionPolicy, 'Halt')
   t.is(at(spec, 'storage', 'resources', 'requests', 'storage'), '20Gi')
+  t.is(status.phase, 'Halted')
 })
 
 test('a provision that takes long tells what the cluster says about it', async (t) => {
