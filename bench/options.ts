@@ -39,7 +39,7 @@ const full: Extent = {
   engineLatencyTime: 6000,
   load: 4000,
   instances: [10, 1000, 10_000],
-  limit: 900_000,
+  limit: 1_200_000,
 }
 const quick: Extent = {
   coldStarts: 2,

@@ -101,6 +101,12 @@ export function useBroker(
   test.before('start the broker', async () => {
     running = await startTestBroker(cluster, options)
   })
+  // What the functions call unexpected is told in their logs alone.
+  test.afterEach.always('what went wrong in the functions', (t) => {
+    if (t.passed) return
+    const errors = running?.lines.filter((line) => line.includes('"level":"error"')) ?? []
+    t.log(errors.slice(-10).join('\n'))
+  })
   test.after.always('stop the broker', () => running?.stop())
   return {
     cluster,
