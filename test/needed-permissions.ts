@@ -3,7 +3,8 @@
  * it: a permission that no test misses is one too many. Takes half an hour; `npm test` itself checks only that each was
  * used.
  *
- * Usage: `npm run test:permissions`, or with the permissions to look at: `npm run test:permissions -- 'bind: get secrets'`
+ * Usage: `npm run test:permissions`, or with the permissions to look at, the test files to look in, or both:
+ * `npm run test:permissions -- 'bind: get secrets' test/functions/lifecycle.test.ts`
  */
 import { readFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
@@ -17,7 +18,12 @@ const root = join(import.meta.dirname, '..')
 /** At most so many files are tried for a permission. */
 const tries = 3
 
-const wanted = process.argv.slice(2)
+/** Permissions looked at side by side. */
+const lanes = 2
+
+const wishes = process.argv.slice(2)
+const wanted = wishes.filter((wish) => !wish.endsWith('.test.ts'))
+const places = wishes.filter((wish) => wish.endsWith('.test.ts'))
 const permissions = allPermissions()
   .map(wordsOf)
   .filter((words) => wanted.length === 0 || wanted.includes(words))
@@ -52,21 +58,25 @@ async function usersOf(uses: readonly Use[], notes: string): Promise<Map<string,
 
 process.exitCode = await withCluster(async ({ environment, auditLog }) => {
   const silent = () => undefined
-  await runAva(await testFiles(['functions']), environment)
+  await runAva(await testFiles(places.length > 0 ? places : ['functions']), environment)
   const notes = await readFile(join(dirname(environment.TEST_CLUSTER ?? ''), 'namespaces.jsonl'), 'utf8')
   const users = await usersOf(await usesIn(auditLog), notes)
   let needless = 0
-  for (const words of permissions) {
-    const withheld = { ...environment, WITHHELD_PERMISSION: words }
-    let missedBy: string | undefined
-    for (const file of users.get(words)?.slice(0, tries) ?? []) {
-      const { failed } = await runAva(['--fail-fast', file], withheld, silent)
-      if (failed > 0) missedBy = file
-      if (missedBy !== undefined) break
+  const waiting = permissions.values()
+  const lane = async () => {
+    for (const words of waiting) {
+      const withheld = { ...environment, WITHHELD_PERMISSION: words }
+      let missedBy: string | undefined
+      for (const file of users.get(words)?.slice(0, tries) ?? []) {
+        const { failed } = await runAva(['--fail-fast', file], withheld, silent)
+        if (failed > 0) missedBy = file
+        if (missedBy !== undefined) break
+      }
+      console.log(`${missedBy === undefined ? '✘' : '✔'} ${words}: ${missedBy ?? 'no test misses it'}`)
+      if (missedBy === undefined) needless += 1
     }
-    console.log(`${missedBy === undefined ? '✘' : '✔'} ${words}: ${missedBy ?? 'no test misses it'}`)
-    if (missedBy === undefined) needless += 1
   }
+  await Promise.all(Array.from({ length: lanes }, lane))
   console.log(`\n${permissions.length - needless} of ${permissions.length} permissions are needed`)
   return needless === 0 ? 0 : 1
 })
