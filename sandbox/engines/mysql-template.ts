@@ -80,6 +80,7 @@ async function bootstrap(program: MySqlProgram, data: string, account: Account |
     '--bootstrap',
     '--skip-networking',
     `--datadir=${data}`,
+    `--tmpdir=${data}`,
     '--log-warnings=0',
     ...small.MariaDB,
   ]

@@ -3,7 +3,7 @@
  * it speaks the same protocol, and is alike in what the broker and its bindings use.
  */
 import { execFile } from 'node:child_process'
-import { access, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { access, chown, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -110,6 +110,7 @@ async function launch(installation: Installation, folder: string, instance: Inst
   })
   const configFile = join(folder, 'my.cnf')
   await writeFile(configFile, base + instance.config, { mode: 0o644 })
+  const temporary = await temporaryFolder(folder, account)
   const secrets = await writeSecrets(installation, folder, instance)
   const logFile = join(folder, 'server.log')
   const log = await open(logFile, 'a', 0o644)
@@ -122,6 +123,7 @@ async function launch(installation: Installation, folder: string, instance: Inst
       // the socket in the data folder, whose whole path may be too long for one
       ...[`--bind-address=${instance.address}`, `--port=${mySqlPort}`, `--init-file=${secrets}`],
       ...['--socket=server.sock', `--pid-file=${join(data, 'server.pid')}`, '--skip-name-resolve'],
+      `--tmpdir=${temporary}`,
       ...tlsOptions(instance, folder),
     ],
     { account, folder, log: log.fd, environment: program.environment, signals: ['TERM', 'KILL'] },
@@ -170,6 +172,14 @@ async function launch(installation: Installation, folder: string, instance: Inst
     },
     stop: () => server.stop(),
   }
+}
+
+/** A server that starts removes the temporary tables that it finds, whose ever they are: each gets a folder of its own. */
+async function temporaryFolder(folder: string, account: Account | undefined): Promise<string> {
+  const temporary = join(folder, 'tmp')
+  await mkdir(temporary, { recursive: true, mode: 0o750 })
+  if (account) await chown(temporary, account.uid, account.gid)
+  return temporary
 }
 
 /** Below those of the user. MariaDB is told what MySQL does by itself. */
