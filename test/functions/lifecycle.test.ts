@@ -146,6 +146,18 @@ test('deprovisioned while suspended and provisioned again under the same id: not
   t.false(await canUse(calm, old))
 })
 
+test('a platform that never polls comes to the end of a deprovision by sending it again', async (t) => {
+  const { platform } = await open(t, calm)
+  const instanceId = await platform.instance()
+  await bound(t, platform, instanceId, randomUUID())
+  let answer = await platform.deprovision(instanceId)
+  for (const end = Date.now() + 60_000; answer.status === 202 && Date.now() < end; await delay(200)) {
+    answer = await platform.deprovision(instanceId)
+  }
+  t.true([200, 410].includes(answer.status), brief(answer))
+  t.true(isEmpty(await inventoryOf(calm, instanceId)))
+})
+
 const three = { storage: '20Gi', cpu: '600m', configuration: { work_mem: '8MB' } }
 
 /** @returns the instance's OpsRequests by type, with their phases */
@@ -188,6 +200,7 @@ test('an update of three steps that nobody polls for hours at a time ends well',
   const instanceId = await platform.instance()
   const begun = await platform.update(instanceId, three)
   t.is(begun.status, 202, brief(begun))
+  t.deepEqual(Object.keys(await opsRequests(calm, instanceId)), ['VolumeExpansion'], 'without any poll')
   for (const type of ['VolumeExpansion', 'VerticalScaling', 'Reconfigure']) {
     await settledByItself(calm, instanceId, type)
     await twoHoursPass(calm, instanceRecordName(instanceId))
