@@ -1,12 +1,6 @@
-import {
-  badOfDurableKinds,
-  badOfEveryKind,
-  badOpsOfDurableKinds,
-  badOpsOfEveryKind,
-  goodOfEveryKind,
-  goodOpsOfEveryKind,
-} from './common.ts'
-import { type CrdCases, claim, databaseRef, podOf, size } from './kind.ts'
+import { badOfDurableKinds, badOfEveryKind, goodOfEveryKind } from './common.ts'
+import { type CrdCases, claim, databaseRef, podOf } from './kind.ts'
+import { badOpsOfFamily, goodOpsOfFamily } from './mysql-family.ts'
 
 const version = '11.8.5'
 
@@ -49,38 +43,12 @@ export const mariadb: CrdCases = {
     },
   },
   opsRequests: {
-    good: {
-      ...goodOpsOfEveryKind('12.1.2'),
-      HorizontalScaling: { horizontalScaling: { member: 5 } },
-      VerticalScaling: {
-        apply: 'Always',
-        verticalScaling: { mode: 'Restart', mariadb: { resources: size }, coordinator: {}, exporter: {} },
-      },
-      VolumeExpansion: { volumeExpansion: { mode: 'Online', mariadb: '20Gi' } },
-      Reconfigure: {
-        configuration: {
-          applyConfig: { 'md-config.cnf': '[mysqld]\nmax_connections=200\n' },
-          restart: 'auto',
-        },
-      },
-      'Reconfigure to nothing': { configuration: { removeCustomConfig: true } },
-      'ReconfigureTLS to be demanded': { tls: { requireSSL: true } },
-      StorageMigration: { timeout: '1h', migration: { storageClassName: 'fast' } },
-    },
+    good: goodOpsOfFamily('12.1.2', 'mariadb', 'md-config.cnf'),
     bad: {
-      ...badOpsOfEveryKind,
-      ...badOpsOfDurableKinds,
+      ...badOpsOfFamily,
       "MySQL's change of mode": [
         { databaseRef, type: 'ReplicationModeTransformation' },
         /spec.type: Unsupported value/,
-      ],
-      "other kinds' replicas": [
-        { databaseRef, type: 'HorizontalScaling', horizontalScaling: { replicas: 3 } },
-        /unknown field \\"spec.horizontalScaling.replicas\\"/,
-      ],
-      'a migration to nowhere': [
-        { databaseRef, type: 'StorageMigration', migration: {} },
-        /spec.migration.storageClassName: Required value/,
       ],
     },
   },

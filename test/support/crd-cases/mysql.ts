@@ -1,12 +1,6 @@
-import {
-  badOfDurableKinds,
-  badOfEveryKind,
-  badOpsOfDurableKinds,
-  badOpsOfEveryKind,
-  goodOfEveryKind,
-  goodOpsOfEveryKind,
-} from './common.ts'
-import { type CrdCases, claim, databaseRef, podOf, size } from './kind.ts'
+import { badOfDurableKinds, badOfEveryKind, goodOfEveryKind } from './common.ts'
+import { type CrdCases, claim, podOf } from './kind.ts'
+import { badOpsOfFamily, goodOpsOfFamily } from './mysql-family.ts'
 
 const version = '8.4.8'
 
@@ -67,36 +61,8 @@ export const mysql: CrdCases = {
     },
   },
   opsRequests: {
-    good: {
-      ...goodOpsOfEveryKind('9.1.0'),
-      HorizontalScaling: { horizontalScaling: { member: 5 } },
-      VerticalScaling: {
-        apply: 'Always',
-        verticalScaling: { mode: 'Restart', mysql: { resources: size }, coordinator: {}, exporter: {} },
-      },
-      VolumeExpansion: { volumeExpansion: { mode: 'Online', mysql: '20Gi' } },
-      Reconfigure: {
-        configuration: {
-          applyConfig: { 'my-config.cnf': '[mysqld]\nmax_connections=200\n' },
-          restart: 'auto',
-        },
-      },
-      'Reconfigure to nothing': { configuration: { removeCustomConfig: true } },
-      'ReconfigureTLS to be demanded': { tls: { requireSSL: true } },
-      StorageMigration: { timeout: '1h', migration: { storageClassName: 'fast' } },
-    },
-    bad: {
-      ...badOpsOfEveryKind,
-      ...badOpsOfDurableKinds,
-      "other kinds' replicas": [
-        { databaseRef, type: 'HorizontalScaling', horizontalScaling: { replicas: 3 } },
-        /unknown field \\"spec.horizontalScaling.replicas\\"/,
-      ],
-      'a migration to nowhere': [
-        { databaseRef, type: 'StorageMigration', migration: {} },
-        /spec.migration.storageClassName: Required value/,
-      ],
-    },
+    good: goodOpsOfFamily('9.1.0', 'mysql', 'my-config.cnf'),
+    bad: badOpsOfFamily,
   },
   versions: {
     bad: {
