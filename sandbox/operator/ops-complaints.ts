@@ -4,7 +4,16 @@ import * as v from 'valibot'
 import { type OpsContext, resourcesOf, versionKind } from './kind.ts'
 import { authSecretName } from './offshoots.ts'
 import { parseQuantity } from './quantity.ts'
-import { Migration, type OpsRequest, type Part, resources, Secret, Unscoped, Version } from './resources.ts'
+import {
+  Migration,
+  type OpsRequest,
+  type Part,
+  Reconfiguration,
+  resources,
+  Secret,
+  Unscoped,
+  Version,
+} from './resources.ts'
 import { isUpgradable } from './versions.ts'
 
 /** Constraints count only until the request has begun: afterwards the version is the new one already. */
@@ -103,4 +112,23 @@ export function oneTlsOperation(
   const operations = [tls.remove, tls.rotateCertificates, tls.issuerRef ?? tls.certificates].filter(Boolean)
   if (operations.length === 0) return words.none
   return operations.length > 1 ? words.several : undefined
+}
+
+/** `tls` of the kinds that say all of it alike. */
+export function reconfigureTls(context: OpsContext): string | undefined {
+  return oneTlsOperation(context, {
+    nil: 'spec.TLS nil not supported in ReconfigureTLS type',
+    none: 'no reconfiguration is provided in TLS spec',
+    several:
+      'more than 1 field have assigned to spec.reconfigureTLS but at a time one is allowed to run one operation',
+  })
+}
+
+/** `configuration` of kinds that need no file of a certain name. */
+export function reconfigure({ request: { spec } }: OpsContext): string | undefined {
+  if (!spec.configuration) return 'spec.configuration nil not supported in Reconfigure type'
+  const { removeCustomConfig, configSecret, applyConfig } = v.parse(Reconfiguration, spec.configuration)
+  return removeCustomConfig || configSecret || applyConfig
+    ? undefined
+    : 'at least one of `RemoveCustomConfig`, `ConfigSecret`, or `ApplyConfig` must be specified'
 }

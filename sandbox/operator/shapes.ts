@@ -14,6 +14,18 @@ export const issuedTls = {
   server: 'server',
 } satisfies Partial<TlsShape>
 
+/** The certificates of kinds with `enableSSL`, by alias. */
+export const switchedTlsAliases: readonly string[] = ['server', 'client']
+
+/** TLS of the kinds with `enableSSL`, which takes an issuer as well. */
+export const switchedTls = {
+  ...issuedTls,
+  aliases: ({ tls }: Spec) => (tls ? switchedTlsAliases : []),
+  client: 'client',
+  added: () => ({ enableSSL: true }),
+  removed: () => ({ enableSSL: false }),
+} satisfies TlsShape
+
 /** @returns the StorageClass that a spec names, of kinds that have disks of one sort */
 export function storageClassOf({ storage }: Spec): string[] {
   return storage?.storageClassName === undefined ? [] : [storage.storageClassName]
@@ -50,6 +62,19 @@ export function servicesOf(db: Database, shape: Services): ServiceShape[] {
     ...(roles === 'primary and standby' ? [standby] : []),
   ]
 }
+
+/** What most kinds let an OpsRequest be about, in KubeDB's order. */
+export const opsTypes: readonly string[] = [
+  'UpdateVersion',
+  'HorizontalScaling',
+  'VerticalScaling',
+  'VolumeExpansion',
+  'Restart',
+  'Reconfigure',
+  'ReconfigureTLS',
+  'RotateAuth',
+  'StorageMigration',
+]
 
 /** What a kind's webhook says of the block of an OpsRequest, by the request's type; most say nothing of some. */
 export type Complaints = Readonly<Record<string, (context: OpsContext) => ReturnType<OpsRules['complaint']>>>

@@ -31,6 +31,7 @@ import {
   Version,
 } from '../resources.ts'
 import { mergeYaml } from '../settings-text.ts'
+import { opsTypes } from '../shapes.ts'
 import { partAt } from '../spec-path.ts'
 import {
   containersOf,
@@ -158,17 +159,7 @@ export const elasticsearch: Kind = {
       `ElasticSearch "${namespace}/${name}" can't be terminated. To delete, change spec.deletionPolicy`,
   },
   ops: {
-    types: [
-      'UpdateVersion',
-      'HorizontalScaling',
-      'VerticalScaling',
-      'VolumeExpansion',
-      'Restart',
-      'Reconfigure',
-      'ReconfigureTLS',
-      'RotateAuth',
-      'StorageMigration',
-    ],
+    types: opsTypes,
     group: 'elasticsearchopsrequests.kubedb.com',
     // KubeDB's webhook lets a request for no database pass.
     absent: () => undefined,

@@ -13,7 +13,8 @@ import type { Component, Kind, OpsContext, Path, ServiceShape } from '../kind.ts
 import { governingServiceName, replicasOf, withSuffix } from '../offshoots.ts'
 import {
   expansion,
-  oneTlsOperation,
+  reconfigure,
+  reconfigureTls,
   rotateAuth,
   storageClassNotFound,
   timeoutRequired,
@@ -25,14 +26,13 @@ import {
   Migration,
   Part,
   Quantity,
-  Reconfiguration,
   resources,
   type Spec,
   Unscoped,
   type Version,
 } from '../resources.ts'
 import { mergeSettings } from '../settings-text.ts'
-import { type Complaints, complaintBy, issuedTls } from '../shapes.ts'
+import { type Complaints, complaintBy, opsTypes, switchedTls, switchedTlsAliases } from '../shapes.ts'
 import { partAt } from '../spec-path.ts'
 import { containersOf } from '../validation.ts'
 
@@ -56,7 +56,6 @@ function sectionsOf(spec: Spec): Record<string, Path> {
   return Object.fromEntries(roles.map((role) => [role, ['topology', role]]))
 }
 
-const aliases = ['server', 'client']
 const clusterId = 'KAFKA_CLUSTER_ID'
 const invalid = (name: string, field: string, detail: string) =>
   new Invalid('kafka.kubedb.com', 'Kafka', name, [{ field, value: name, detail }])
@@ -72,13 +71,7 @@ export const kafka: Kind = {
     takes: (file) => file === 'server.properties' || file === 'broker.properties',
     merge: mergeSettings,
   },
-  tls: {
-    ...issuedTls,
-    aliases: ({ tls }) => (tls ? aliases : []),
-    client: 'client',
-    added: () => ({ enableSSL: true }),
-    removed: () => ({ enableSSL: false }),
-  },
+  tls: switchedTls,
   components,
   services,
   client: (db) => ({
@@ -95,17 +88,7 @@ export const kafka: Kind = {
       invalid(name, 'spec.deletionPolicy', 'Can not delete as deletionPolicy is set to "DoNotTerminate"'),
   },
   ops: {
-    types: [
-      'UpdateVersion',
-      'HorizontalScaling',
-      'VerticalScaling',
-      'VolumeExpansion',
-      'Restart',
-      'Reconfigure',
-      'ReconfigureTLS',
-      'RotateAuth',
-      'StorageMigration',
-    ],
+    types: opsTypes,
     group: 'kafkaopsrequests.kubedb.com',
     absent: databaseNotFound,
     complaint: (context) => complaintBy(complaints)(context),
@@ -207,7 +190,7 @@ function defaults(db: Database, version: Version): Spec {
     storageType: spec.storageType || 'Durable',
     ...(isOpen(spec) ? {} : { authSecret: authSecretDefaults(spec) }),
     ...configurationOf(spec),
-    ...tlsDefaults(db, aliases),
+    ...tlsDefaults(db, switchedTlsAliases),
     ...(topology
       ? { topology: { ...topology, ...node('controller'), ...node('broker') } }
       : { replicas: spec.replicas ?? 1, podTemplate: template(spec) }),
@@ -309,20 +292,8 @@ const complaints: Complaints = {
     }
     return undefined
   },
-  Reconfigure({ request: { spec } }) {
-    if (!spec.configuration) return 'spec.configuration nil not supported in Reconfigure type'
-    const block = v.parse(Reconfiguration, spec.configuration)
-    return block.removeCustomConfig || block.configSecret || block.applyConfig
-      ? undefined
-      : 'at least one of `RemoveCustomConfig`, `ConfigSecret`, or `ApplyConfig` must be specified'
-  },
-  ReconfigureTLS: (context) =>
-    oneTlsOperation(context, {
-      nil: 'spec.TLS nil not supported in ReconfigureTLS type',
-      none: 'no reconfiguration is provided in TLS spec',
-      several:
-        'more than 1 field have assigned to spec.reconfigureTLS but at a time one is allowed to run one operation',
-    }),
+  Reconfigure: reconfigure,
+  ReconfigureTLS: reconfigureTls,
   RotateAuth: rotateAuth,
   async StorageMigration({ kube, db, request: { spec } }) {
     if (!spec.migration) return 'spec.migration is required for StorageMigration type'

@@ -9,7 +9,7 @@ import {
 } from '../defaults.ts'
 import type { AuthShape, Component, Context, Kind, OpsContext } from '../kind.ts'
 import { authSecretName, governingServiceName, replicasOf } from '../offshoots.ts'
-import { oneTlsOperation, rotateAuth, updateVersion } from '../ops-complaints.ts'
+import { reconfigureTls, rotateAuth, updateVersion } from '../ops-complaints.ts'
 import { type Database, resources, type Spec, Unscoped, type Version } from '../resources.ts'
 import { mergeDirectives } from '../settings-text.ts'
 import { issuedTls, servicesOf } from '../shapes.ts'
@@ -182,12 +182,7 @@ function complaint(context: OpsContext): Promise<string | undefined> | string | 
     case 'UpdateVersion':
       return updateVersion(context)
     case 'ReconfigureTLS':
-      return oneTlsOperation(context, {
-        nil: 'spec.TLS nil not supported in ReconfigureTLS type',
-        none: 'no reconfiguration is provided in TLS spec',
-        several:
-          'more than 1 field have assigned to spec.reconfigureTLS but at a time one is allowed to run one operation',
-      })
+      return reconfigureTls(context)
     case 'RotateAuth':
       return rotateAuth(context)
     default:

@@ -23,6 +23,7 @@ import {
   certificateAliases,
   complaintBy,
   issuedTls,
+  opsTypes,
   servicesOf,
   storageClassOf,
 } from '../shapes.ts'
@@ -67,18 +68,6 @@ export const forbiddenVariables: readonly string[] = [
   'MYSQL_ALLOW_EMPTY_PASSWORD',
   'MYSQL_RANDOM_ROOT_PASSWORD',
   'MYSQL_ONETIME_PASSWORD',
-]
-
-const types = [
-  'UpdateVersion',
-  'HorizontalScaling',
-  'VerticalScaling',
-  'VolumeExpansion',
-  'Restart',
-  'Reconfigure',
-  'ReconfigureTLS',
-  'RotateAuth',
-  'StorageMigration',
 ]
 
 const port = 3306
@@ -126,7 +115,7 @@ export function mysqlFamily(make: Make): Kind {
         `${kind.toLowerCase()} "${namespace}/${name}" can't be terminated. To delete, change ${make.policy}`,
     },
     ops: {
-      types: ops.types ?? types,
+      types: ops.types ?? opsTypes,
       group: `${kind}opsrequests.kubedb.com`,
       absent: databaseNotFound,
       complaint: complaintBy({

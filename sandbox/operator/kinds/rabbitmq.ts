@@ -12,11 +12,18 @@ import {
 } from '../defaults.ts'
 import type { Block, Component, Context, Kind, ServiceShape } from '../kind.ts'
 import { governingServiceName, replicasOf, withSuffix } from '../offshoots.ts'
-import { expansion, oneTlsOperation, rotateAuth, storageMigration, updateVersion } from '../ops-complaints.ts'
+import {
+  expansion,
+  reconfigure,
+  reconfigureTls,
+  rotateAuth,
+  storageMigration,
+  updateVersion,
+} from '../ops-complaints.ts'
 import { databaseNotFound } from '../ops-validation.ts'
-import { type Database, Quantity, Reconfiguration, type Spec, type Version } from '../resources.ts'
+import { type Database, Quantity, type Spec, type Version } from '../resources.ts'
 import { mergeSettings } from '../settings-text.ts'
-import { type Complaints, complaintBy, issuedTls } from '../shapes.ts'
+import { type Complaints, complaintBy, opsTypes, switchedTls, switchedTlsAliases } from '../shapes.ts'
 import { containersOf } from '../validation.ts'
 
 const RabbitSpec = v.looseObject({
@@ -26,7 +33,6 @@ const RabbitSpec = v.looseObject({
 const parsed = (spec: Spec) => v.parse(RabbitSpec, spec)
 const isOpen = (spec: Spec) => parsed(spec).disableSecurity
 
-const aliases = ['server', 'client']
 const invalid = (name: string, field: string, detail: string) =>
   new Invalid('rabbitmq.kubedb.com', 'RabbitMQ', name, [{ field, value: name, detail }])
 
@@ -38,13 +44,7 @@ export const rabbitmq: Kind = {
   port: 5672,
   auth: { ...basicAuth('admin', { fixed: false }), disabled: isOpen },
   config: { takes: (file) => file === 'rabbitmq.conf', merge: mergeSettings },
-  tls: {
-    ...issuedTls,
-    aliases: ({ tls }) => (tls ? aliases : []),
-    client: 'client',
-    added: () => ({ enableSSL: true }),
-    removed: () => ({ enableSSL: false }),
-  },
+  tls: switchedTls,
   components,
   services,
   // As KubeDB publishes it: the scheme of the management's API beside the port of AMQP.
@@ -70,17 +70,7 @@ export const rabbitmq: Kind = {
       invalid(name, 'spec.deletionPolicy', 'Can not delete as terminationPolicy is set to "DoNotTerminate"'),
   },
   ops: {
-    types: [
-      'UpdateVersion',
-      'HorizontalScaling',
-      'VerticalScaling',
-      'VolumeExpansion',
-      'Restart',
-      'Reconfigure',
-      'ReconfigureTLS',
-      'RotateAuth',
-      'StorageMigration',
-    ],
+    types: opsTypes,
     group: 'rabbitmqopsrequests.kubedb.com',
     absent: databaseNotFound,
     complaint: (context) => complaintBy(complaints)(context),
@@ -143,7 +133,7 @@ function defaults(db: Database, version: Version): Spec {
     storageType: spec.storageType || 'Durable',
     ...(isOpen(spec) ? {} : { authSecret: authSecretDefaults(spec) }),
     ...configurationOf(spec),
-    ...tlsDefaults(db, aliases),
+    ...tlsDefaults(db, switchedTlsAliases),
     podTemplate: podTemplateOf(spec.podTemplate, db, version, {
       containers: [['rabbitmq', engineResources]],
       initContainers: [['rabbitmq-init', initResources]],
@@ -204,21 +194,9 @@ const complaints: Complaints = {
     if (node === undefined) return "spec.volumeExpansion.Node can't be empty"
     return expansion(db.spec.storage, node, request, 'RabbitMQ')
   },
-  Reconfigure({ request: { spec } }) {
-    if (!spec.configuration) return 'spec.configuration nil not supported in Reconfigure type'
-    const block = v.parse(Reconfiguration, spec.configuration)
-    return block.removeCustomConfig || block.configSecret || block.applyConfig
-      ? undefined
-      : 'at least one of `RemoveCustomConfig`, `ConfigSecret`, or `ApplyConfig` must be specified'
-  },
+  Reconfigure: reconfigure,
   UpdateVersion: (context) => updateVersion(context),
-  ReconfigureTLS: (context) =>
-    oneTlsOperation(context, {
-      nil: 'spec.TLS nil not supported in ReconfigureTLS type',
-      none: 'no reconfiguration is provided in TLS spec',
-      several:
-        'more than 1 field have assigned to spec.reconfigureTLS but at a time one is allowed to run one operation',
-    }),
+  ReconfigureTLS: reconfigureTls,
   RotateAuth: (context) =>
     isOpen(context.db.spec) ? 'disableSecurity is on, RotateAuth is not applicable' : rotateAuth(context),
   StorageMigration: (context) => storageMigration(context, ', '),
