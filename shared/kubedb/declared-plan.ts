@@ -67,17 +67,16 @@ const ended = new Set(['Successful', 'Failed', 'Denied', 'Skipped'])
 
 const unfinished = ({ phase }: UsersRequest): boolean => !ended.has(phase)
 
-type Fate =
-  | { is: 'there' }
-  | { is: 'absent' }
-  | { is: 'under way' }
-  | { is: 'in doubt'; failures: number; why: string }
+/** Whether it could not do what the state asks for that began then; creation times have whole seconds. */
+const hasFailed = ({ phase, created }: UsersRequest, since: number): boolean =>
+  (phase === 'Failed' || phase === 'Denied') && created >= since - 1000
+
+type Fate = { is: 'there' } | { is: 'absent' } | { is: 'under way' } | { is: 'in doubt'; why: string }
 
 /** What became of a user, by the latest request that was about it, else by KubeDB's spec. */
 export function fateOf(
   user: string,
   { declared, requests }: Pick<UsersSituation, 'declared' | 'requests'>,
-  since = 0,
 ): Fate {
   const about = requests
     .filter(
@@ -88,9 +87,7 @@ export function fateOf(
   if (!latest) return declared.includes(user) ? { is: 'there' } : { is: 'absent' }
   if (unfinished(latest)) return { is: 'under way' }
   if (latest.phase === 'Successful') return latest.make.includes(user) ? { is: 'there' } : { is: 'absent' }
-  // Creation times have whole seconds.
-  const recent = about.filter(({ phase, created }) => phase !== 'Successful' && created >= since - 1000)
-  return { is: 'in doubt', failures: recent.length, why: latest.message }
+  return { is: 'in doubt', why: latest.message }
 }
 
 /** @returns what is done, what is not to be done any more, and what is to be done next */
@@ -100,24 +97,28 @@ export function planUsers(situation: UsersSituation): UsersPlan {
   const plan: UsersPlan = { made: [], removed: [], failed: [], next: { do: 'nothing' }, over: [] }
   const make: string[] = []
   const remove: string[] = []
-  const wish = (list: string[], user: string, fate: Fate) => {
-    if (fate.is === 'in doubt' && fate.failures >= attempts) plan.failed.push({ user, why: fate.why })
-    else list.push(user)
+  const wishes = { make, remove }
+  const wish = (kind: keyof typeof wishes, { user, since }: UserRecord, fate: Fate) => {
+    // Of the same kind alone: a binding may be given up in the second in which its user could not be made.
+    const tried = requests.filter((one) => one[kind].includes(user) && hasFailed(one, since))
+    if (fate.is === 'in doubt' && tried.length >= attempts) plan.failed.push({ user, why: fate.why })
+    else wishes[kind].push(user)
   }
-  for (const { user, state, request, since, settled, expired } of records) {
-    const fate = fateOf(user, situation, since)
+  for (const record of records) {
+    const { user, state, request, settled, expired } = record
+    const fate = fateOf(user, situation)
     if (fate.is === 'under way') continue
     switch (state) {
       case 'creating':
         // What is there by the spec alone may be the half-done work of a request that came after the requests were read.
         if (fate.is === 'there' && request <= latest) plan.made.push(user)
-        else wish(make, user, fate)
+        else wish('make', record, fate)
         break
       case 'deleting':
         // A request that is to make the user may still come, as long as its number is free: that is taken then. Where
         // KubeDB lets nobody have it, time tells that nobody is about to take it.
         if (fate.is === 'absent' && (request <= latest || settled)) plan.removed.push(user)
-        else wish(remove, user, fate)
+        else wish('remove', record, fate)
         break
       case 'ready':
         if (expired && fate.is !== 'absent') remove.push(user)

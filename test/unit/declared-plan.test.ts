@@ -173,6 +173,13 @@ test('KubeDB is asked three times, and again when the removal is asked for again
   )
 })
 
+test('a binding that could not be made three times can be given up in the same second', (t) => {
+  const requests = [1, 2, 3].map((number) => request(number, 'Failed', { make: ['u'], created: 5000 }))
+  const { failed, next } = plan({ requests, records: [record('u', 'deleting', { request: 3, since: 5400 })] })
+  t.deepEqual(failed, [])
+  t.deepEqual(next, { do: 'request', number: 4, make: [], remove: ['u'] })
+})
+
 test('users without a record go, unless a record cannot be read', (t) => {
   t.deepEqual(plan({ declared: ['left'] }).next, { do: 'request', number: 1, make: [], remove: ['left'] })
   t.deepEqual(plan({ declared: ['left'], unreadable: true }), nothing)
