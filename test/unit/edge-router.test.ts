@@ -386,7 +386,7 @@ async function program(t: ExecutionContext, environment: { [name: string]: strin
   return { child, lines, port, ended }
 }
 
-test('SIGTERM: requests are finished, and an idle router is gone within a second', async (t) => {
+test('SIGTERM: requests are finished, and an idle router does not wait for its connections to end', async (t) => {
   const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>()
   const upstream = await listen(t, (_, s) => {
     arrive()
@@ -406,7 +406,8 @@ test('SIGTERM: requests are finished, and an idle router is gone within a second
   const begun = Date.now()
   idle.child.kill('SIGTERM')
   t.deepEqual(await idle.ended, [0, null])
-  t.true(Date.now() - begun < 1000)
+  // They would be kept for two minutes. That it takes less than one, the image's test says.
+  t.true(Date.now() - begun < 5000)
 })
 
 test('a wrong configuration: every mistake in the log, exit code 1', async (t) => {
