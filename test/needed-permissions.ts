@@ -1,7 +1,7 @@
 /**
- * Is every permission of the route map needed? Takes away one after the other, and runs the test file that soonest used
- * it: a permission that no test misses is one too many. Takes half an hour; `npm test` itself checks only that each was
- * used.
+ * Is every permission of the route map needed? Takes away one after the other, and runs the test files that used it,
+ * those first that soonest did, until one fails: a permission that no test misses is one too many. Takes half an hour;
+ * `npm test` itself checks only that each was used.
  *
  * Usage: `npm run test:permissions`, or with the permissions to look at, the test files to look in, or both:
  * `npm run test:permissions -- 'bind: get secrets' test/functions/lifecycle.test.ts`
@@ -14,9 +14,6 @@ import { NamespaceNote } from './support/cluster.ts'
 import { allPermissions, type Use, usesIn, wordsOf } from './support/used-permissions.ts'
 
 const root = join(import.meta.dirname, '..')
-
-/** At most so many files are tried for a permission. */
-const tries = 3
 
 /** Permissions looked at side by side. */
 const lanes = 2
@@ -67,7 +64,7 @@ process.exitCode = await withCluster(async ({ environment, auditLog }) => {
     for (const words of waiting) {
       const withheld = { ...environment, WITHHELD_PERMISSION: words }
       let missedBy: string | undefined
-      for (const file of users.get(words)?.slice(0, tries) ?? []) {
+      for (const file of users.get(words) ?? []) {
         const { failed } = await runAva(['--fail-fast', file], withheld, silent)
         if (failed > 0) missedBy = file
         if (missedBy !== undefined) break

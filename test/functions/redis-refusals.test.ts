@@ -9,6 +9,7 @@ import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
 import { JsonObject } from '../../shared/json.ts'
 import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/names.ts'
+import { Resource } from '../../shared/kubedb/object.ts'
 import type { OsbAnswer } from '../support/broker.ts'
 import { at, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
@@ -34,6 +35,11 @@ async function begin(t: ExecutionContext, cluster: TestCluster) {
   const { platform } = lane
   const instanceId = await platform.instance()
   const path = `${cluster.databasesPath('redises')}/${databaseName(instanceId, 40)}`
+  const requests = async (): Promise<Resource[]> => {
+    const label = `labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
+    const { body } = await cluster.admin('GET', `${cluster.databasesPath('redisopsrequests')}?${label}`)
+    return v.parse(v.array(Resource), at(body, 'items'))
+  }
   const self = {
     lane,
     platform,
@@ -45,13 +51,18 @@ async function begin(t: ExecutionContext, cluster: TestCluster) {
       const rules = at(body, 'spec', 'configuration', 'acl', 'rules')
       return v.parse(v.optional(v.array(v.string()), []), rules).map((rule) => rule.split(' ')[0] ?? '')
     },
-    async phases(): Promise<unknown[]> {
-      const label = `labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
-      const { body } = await cluster.admin('GET', `${cluster.databasesPath('redisopsrequests')}?${label}`)
-      return v.parse(v.array(v.looseObject({})), at(body, 'items')).map((one) => {
-        const status = v.parse(v.optional(v.looseObject({ phase: v.optional(v.string()) }), {}), one.status)
-        return status.phase
-      })
+    async phases(): Promise<string[]> {
+      return (await requests()).map(({ status }) => status.phase)
+    },
+    /** Numbers of the requests that are there, in their order. */
+    async numbers(): Promise<number[]> {
+      return (await requests())
+        .map(({ metadata }) => Number(/\d+$/.exec(metadata.name)?.[0]))
+        .sort((a, b) => a - b)
+    },
+    /** Waits until KubeDB has carried out all requests. */
+    async carriedOut(): Promise<void> {
+      while ((await self.phases()).some((phase) => phase !== 'Successful')) await delay(50)
     },
     /** Binds to the end. */
     async bound(bindingId: string): Promise<void> {
@@ -202,6 +213,30 @@ test.serial('cancelled while KubeDB is at it: the user is made, and removed', as
   t.is(end.status, 410, brief(end))
   t.deepEqual(await declared(), [])
   t.deepEqual(await bindingsOf(unwilling, instanceId), [])
+})
+
+test.serial('requests that have ended are removed by whoever asks KubeDB next', async (t) => {
+  await setSwitches(unwilling, {})
+  const { platform, instanceId, bound, numbers, carriedOut } = await begin(t, unwilling)
+  await bound(randomUUID())
+  t.deepEqual(await numbers(), [1])
+
+  await setSwitches(unwilling, { 'stall-ops': 'Reconfigure' })
+  const [second, third] = [randomUUID(), randomUUID()]
+  t.is((await platform.bind(instanceId, second)).status, 202)
+  const waiting = await platform.bind(instanceId, third)
+  t.is(waiting.status, 202)
+  t.deepEqual(await numbers(), [1, 2])
+  await setSwitches(unwilling, {})
+  await carriedOut()
+  t.is((await platform.pollBinding(instanceId, third, waiting)).body.state, 'in progress')
+  t.deepEqual(await numbers(), [2, 3], 'by a poll')
+
+  await carriedOut()
+  t.is((await platform.settleBinding(instanceId, third, waiting)).body.state, 'succeeded')
+  t.is((await platform.bind(instanceId, randomUUID())).status, 202)
+  t.deepEqual(await numbers(), [3, 4], 'by a bind')
+  await carriedOut()
 })
 
 test('a database made anew: its users come back when their binds are sent again', async (t) => {
