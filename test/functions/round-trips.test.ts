@@ -3,13 +3,17 @@
  * at once; the next one waits for its answers.
  */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
+import * as v from 'valibot'
+import { hash26, instanceLabel } from '../../shared/kubedb/names.ts'
+import { Resource } from '../../shared/kubedb/object.ts'
 import { type BindableEngine, bindableEngines, insideOf } from '../support/bindable-engines.ts'
 import type { OsbAnswer } from '../support/broker.ts'
-import { useCluster } from '../support/cluster.ts'
+import { at, useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
 import { type FaultLane, openFaultLane } from '../support/fault-lane.ts'
-import { phaseIs } from '../support/inventory.ts'
+import { bindingsOf, phaseIs } from '../support/inventory.ts'
 import type { Platform } from '../support/platform.ts'
 import { copyBindingRecord, copyInstanceRecord } from '../support/record-copies.ts'
 import { roundsOf } from '../support/rounds.ts'
@@ -71,14 +75,19 @@ async function scene(t: ExecutionContext, engine: BindableEngine): Promise<Scene
 
 function asking(t: ExecutionContext, lane: FaultLane): Scene['asks'] {
   return async (expected, status, act) => {
-    const answers: OsbAnswer[] = []
-    const rounds = await roundsOf(lane.interfere, async () => answers.push(await act()))
+    const { rounds, answer } = await watched(lane, act)
     t.deepEqual(rounds, expected)
-    const [answer] = answers
-    t.is(answer?.status, status, answer?.text)
-    if (!answer) throw new Error('the operation was not answered')
+    t.is(answer.status, status, answer.text)
     return answer
   }
+}
+
+async function watched(lane: FaultLane, act: () => Promise<OsbAnswer>) {
+  const answers: OsbAnswer[] = []
+  const rounds = await roundsOf(lane.interfere, async () => answers.push(await act()))
+  const [answer] = answers
+  if (!answer) throw new Error('the operation was not answered')
+  return { rounds, answer }
 }
 
 test('the catalog asks nothing', async (t) => {
@@ -129,6 +138,53 @@ for (const engine of bindableEngines) {
       t.is((await engine.users(inside)).length, many)
     }))
 }
+
+test('Redis: binds and unbinds ask the same with 301 bindings as with one, and 300 users are made by one request', async (t) => {
+  t.timeout(240_000)
+  const offer = {
+    serviceId: 'ccfd1c81-e59f-4875-a39f-75ba55320ce0',
+    planId: '16367535-3dc7-4c94-b932-16c1ba832ebe',
+  }
+  const lane = await openFaultLane(t, { cluster, offer, environment: patient })
+  const { platform } = lane
+  const instanceId = await platform.instance()
+  const asks = asking(t, lane)
+  const path = `${cluster.databasesPath('redisopsrequests')}?labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
+  const requests = async () =>
+    v.parse(v.array(Resource), at((await cluster.admin('GET', path)).body, 'items'))
+  /** So that the next poll is the last one. */
+  const carriedOut = async () => {
+    while ((await requests()).some(({ status }) => status.phase !== 'Successful')) await delay(50)
+  }
+  const toTheEnd = async (bindingId: string, act: () => Promise<OsbAnswer>) => {
+    const begun = await watched(lane, act)
+    t.is(begun.answer.status, 202, begun.answer.text)
+    await carriedOut()
+    const end = await watched(lane, () => platform.pollBinding(instanceId, bindingId, begun.answer))
+    t.true(end.answer.status === 410 || end.answer.body.state === 'succeeded', end.answer.text)
+    return [begun.rounds, end.rounds]
+  }
+  const bound = (bindingId: string) => toTheEnd(bindingId, () => platform.bind(instanceId, bindingId))
+  const all = async () => {
+    const bindingId = randomUUID()
+    const binding = await bound(bindingId)
+    await asks(fetchBinding, 200, () => platform.fetchBinding(instanceId, bindingId))
+    return { binding, unbinding: await toTheEnd(bindingId, () => platform.unbind(instanceId, bindingId)) }
+  }
+  const first = randomUUID()
+  await bound(first)
+  await all()
+  const withOne = await all()
+
+  await copyBindingRecord(cluster, instanceId, first, 299, { state: 'creating', request: 0 })
+  const before = (await requests()).map(({ metadata }) => metadata.name)
+  await bound(randomUUID())
+  t.is((await requests()).filter(({ metadata }) => !before.includes(metadata.name)).length, 1)
+  const bindings = await bindingsOf(cluster, instanceId)
+  t.is(bindings.length, 301)
+  t.true(bindings.every(({ state }) => state === 'ready'))
+  t.deepEqual(await all(), withOne)
+})
 
 test('Memcached: what is shared is read once', async (t) => {
   const offer = {

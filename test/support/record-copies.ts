@@ -35,6 +35,7 @@ export async function copyInstanceRecord(
 
 /**
  * @param bindingId of a binding that is there
+ * @param change in what the copies differ from it, beside their ids
  * @returns the names of the users that the copies are about
  */
 export async function copyBindingRecord(
@@ -42,13 +43,14 @@ export async function copyBindingRecord(
   instanceId: string,
   bindingId: string,
   count: number,
+  change: Partial<Pick<BindingInfo, 'state' | 'request'>> = {},
 ): Promise<string[]> {
   const path = `${cluster.recordsPath()}/${bindingRecordName(instanceId, bindingId)}`
   const { body } = await cluster.admin('GET', path)
   const known = JSON.parse(textAt(body, 'metadata', 'annotations', annotations.binding))
   const infos = Array.from({ length: count }, () => {
     const [id, nonce] = [randomUUID(), newNonce()]
-    return v.parse(BindingInfo, { ...known, bindingId: id, nonce, user: userName(id, nonce) })
+    return v.parse(BindingInfo, { ...known, ...change, bindingId: id, nonce, user: userName(id, nonce) })
   })
   await post(
     cluster,
