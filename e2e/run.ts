@@ -6,7 +6,8 @@
  *
  * --plain              without Knative: Deployments behind the edge router
  * --sandbox-operator   without KubeDB: CRDs of the sandbox, its operator on this machine
- * --url URL            where the broker is reached; by default the edge router's node port, or its Knative URL
+ * --url URL            where the broker is reached, and names of Knative that lead nowhere by themselves; by default the
+ *                      edge router's node port, or its Knative URL
  * --connect IP:PORT    of Knative's gateway, where the names in Knative's URLs lead nowhere
  * --wakes N            how often functions are woken beside a bare server, 5 unless given
  * --gateway NS/NAME@IP:PORT   also through this Gateway (Gateway API), by the generated HTTPRoute
@@ -111,12 +112,17 @@ async function addressOf(url: string): Promise<Address> {
     `${url} is for the cluster's inside: config-domain of Knative names no domain`,
   )
   if (values.connect !== undefined) return { url: `http://${values.connect}`, host: hostname }
-  await lookup(hostname).catch(() => {
-    throw new Error(
-      `no address is known of ${hostname}: --connect IP:PORT says where Knative's gateway listens`,
-    )
-  })
-  return { url: origin }
+  const known = await lookup(hostname).then(
+    () => true,
+    () => false,
+  )
+  if (known) return { url: origin }
+  check(
+    values.url !== undefined,
+    `no address is known of ${hostname}: --connect IP:PORT says where Knative's gateway listens`,
+  )
+  // Often the broker's name alone is in the DNS, and leads to Knative's gateway.
+  return { url: new URL(values.url).origin, host: hostname }
 }
 
 async function waitForFunctions(): Promise<void> {
