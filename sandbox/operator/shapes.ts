@@ -63,8 +63,8 @@ export function servicesOf(db: Database, shape: Services): ServiceShape[] {
   ]
 }
 
-/** What most kinds let an OpsRequest be about, in KubeDB's order. */
-export const opsTypes: readonly string[] = [
+/** What all kinds let an OpsRequest be about, in KubeDB's order, which goes on with what only some do. */
+export const commonOpsTypes: readonly string[] = [
   'UpdateVersion',
   'HorizontalScaling',
   'VerticalScaling',
@@ -72,9 +72,10 @@ export const opsTypes: readonly string[] = [
   'Restart',
   'Reconfigure',
   'ReconfigureTLS',
-  'RotateAuth',
-  'StorageMigration',
 ]
+
+/** What most kinds let an OpsRequest be about. */
+export const opsTypes: readonly string[] = [...commonOpsTypes, 'RotateAuth', 'StorageMigration']
 
 /** What a kind's webhook says of the block of an OpsRequest, by the request's type; most say nothing of some. */
 export type Complaints = Readonly<Record<string, (context: OpsContext) => ReturnType<OpsRules['complaint']>>>

@@ -12,7 +12,7 @@ import { authSecretName, governingServiceName, replicasOf } from '../offshoots.t
 import { reconfigureTls, rotateAuth, updateVersion } from '../ops-complaints.ts'
 import { type Database, resources, type Spec, Unscoped, type Version } from '../resources.ts'
 import { mergeDirectives } from '../settings-text.ts'
-import { issuedTls, servicesOf } from '../shapes.ts'
+import { commonOpsTypes, issuedTls, servicesOf } from '../shapes.ts'
 import {
   containersOf,
   validateDeletionPolicy,
@@ -83,16 +83,7 @@ export const memcached: Kind = {
       `memcached ${namespace}/${name} can't be terminated. To delete, change spec.deletionPolicy`,
   },
   ops: {
-    types: [
-      'UpdateVersion',
-      'HorizontalScaling',
-      'VerticalScaling',
-      'VolumeExpansion',
-      'Restart',
-      'Reconfigure',
-      'ReconfigureTLS',
-      'RotateAuth',
-    ],
+    types: [...commonOpsTypes, 'RotateAuth'],
     group: 'Memcachedopsrequests.kubedb.com',
     absent: (namespace, database) =>
       new Refusal(`spec.databaseRef ${namespace}/${database}, is invalid or not found`),

@@ -27,7 +27,7 @@ import {
   type Version,
 } from '../resources.ts'
 import { mergeYaml } from '../settings-text.ts'
-import { certificateAliases, issuedTls } from '../shapes.ts'
+import { certificateAliases, commonOpsTypes, issuedTls } from '../shapes.ts'
 import { partAt } from '../spec-path.ts'
 import {
   validateDeletionPolicy,
@@ -114,19 +114,7 @@ export const mongodb: Kind = {
       `mongodb "${namespace}/${name}" can't be terminated. To delete, change spec.deletionPolicy`,
   },
   ops: {
-    types: [
-      'UpdateVersion',
-      'HorizontalScaling',
-      'VerticalScaling',
-      'VolumeExpansion',
-      'Restart',
-      'Reconfigure',
-      'ReconfigureTLS',
-      'Reprovision',
-      'RotateAuth',
-      'Horizons',
-      'StorageMigration',
-    ],
+    types: [...commonOpsTypes, 'Reprovision', 'RotateAuth', 'Horizons', 'StorageMigration'],
     group: 'MongoDBopsrequests.kubedb.com',
     // KubeDB's webhook lets a request for no database pass.
     absent: () => undefined,

@@ -6,7 +6,7 @@ import type { Component, Context, Kind, OpsContext, ServiceShape } from '../kind
 import { governingServiceName, replicasOf, withSuffix } from '../offshoots.ts'
 import { updateVersion } from '../ops-complaints.ts'
 import { type Database, Part, type Spec, type Version } from '../resources.ts'
-import { certificateAliases } from '../shapes.ts'
+import { certificateAliases, commonOpsTypes } from '../shapes.ts'
 import {
   validateDeletionPolicy,
   validateEnvironment,
@@ -65,18 +65,7 @@ const family = mysqlFamily({
   fixed: ['spec.storageType'],
   policy: 'spec.deletionPolicy',
   ops: {
-    types: [
-      'UpdateVersion',
-      'HorizontalScaling',
-      'VerticalScaling',
-      'VolumeExpansion',
-      'Restart',
-      'Reconfigure',
-      'ReconfigureTLS',
-      'RotateAuth',
-      'ReplicationModeTransformation',
-      'StorageMigration',
-    ],
+    types: [...commonOpsTypes, 'RotateAuth', 'ReplicationModeTransformation', 'StorageMigration'],
     alone: (spec) =>
       topologyOf(spec)?.mode === undefined
         ? "OpsRequest haven't pointed to a Group Replication, Horizontal scaling applicable only for group Replication"

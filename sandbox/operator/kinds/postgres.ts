@@ -20,7 +20,7 @@ import { databaseNotFound } from '../ops-validation.ts'
 import { parseQuantity } from '../quantity.ts'
 import { type Database, Quantity, Reconfiguration, Resources, type Spec, type Version } from '../resources.ts'
 import { mergeSettings } from '../settings-text.ts'
-import { certificateAliases, issuedTls, servicesOf, storageClassOf } from '../shapes.ts'
+import { certificateAliases, commonOpsTypes, issuedTls, servicesOf, storageClassOf } from '../shapes.ts'
 import {
   validateDeletionPolicy,
   validateEnvironment,
@@ -88,13 +88,7 @@ export const postgres: Kind = {
   },
   ops: {
     types: [
-      'UpdateVersion',
-      'HorizontalScaling',
-      'VerticalScaling',
-      'VolumeExpansion',
-      'Restart',
-      'Reconfigure',
-      'ReconfigureTLS',
+      ...commonOpsTypes,
       'RotateAuth',
       'ReconnectStandby',
       'ForceFailOver',

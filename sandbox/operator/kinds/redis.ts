@@ -16,7 +16,7 @@ import { certificateSecretName, governingServiceName, replicasOf } from '../offs
 import { expansion, oneTlsOperation, rotateAuth, storageMigration, versionsOf } from '../ops-complaints.ts'
 import { type Database, Quantity, Reconfiguration, type Spec, type Version } from '../resources.ts'
 import { mergeDirectives } from '../settings-text.ts'
-import { certificateAliases, issuedTls, servicesOf, storageClassOf } from '../shapes.ts'
+import { certificateAliases, commonOpsTypes, issuedTls, servicesOf, storageClassOf } from '../shapes.ts'
 import {
   validateDeletionPolicy,
   validateEnvironment,
@@ -94,19 +94,7 @@ export const redis: Kind = {
       `redis "${namespace}/${name}" can't be terminated. To delete, change spec.deletionPolicy`,
   },
   ops: {
-    types: [
-      'UpdateVersion',
-      'HorizontalScaling',
-      'VerticalScaling',
-      'VolumeExpansion',
-      'Restart',
-      'Reconfigure',
-      'ReconfigureTLS',
-      'ReplaceSentinel',
-      'RotateAuth',
-      'Announce',
-      'StorageMigration',
-    ],
+    types: [...commonOpsTypes, 'ReplaceSentinel', 'RotateAuth', 'Announce', 'StorageMigration'],
     group: 'Redisopsrequests.kubedb.com',
     absent: (_namespace, database) => new NotFound('Redis.kubedb.com', database),
     complaint,
