@@ -131,7 +131,7 @@ export async function buildFunctions(outdir: string): Promise<void> {
   const built = await Promise.all([
     build({
       ...options,
-      plugins: [builtins, urls, together],
+      plugins: [...options.plugins, together],
       entryPoints: Object.fromEntries(names.map((name) => [`${name}/index`, `functions/${name}.ts`])),
       splitting: true,
       chunkNames: 'chunks/[name]-[hash]',

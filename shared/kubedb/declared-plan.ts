@@ -95,9 +95,7 @@ export function planUsers(situation: UsersSituation): UsersPlan {
   const { declared, requests, records, unreadable } = situation
   const latest = Math.max(0, ...requests.map(({ number }) => number))
   const plan: UsersPlan = { made: [], removed: [], failed: [], next: { do: 'nothing' }, over: [] }
-  const make: string[] = []
-  const remove: string[] = []
-  const wishes = { make, remove }
+  const wishes: { make: string[]; remove: string[] } = { make: [], remove: [] }
   const wish = (kind: keyof typeof wishes, { user, since }: UserRecord, fate: Fate) => {
     // Of the same kind alone: a binding may be given up in the second in which its user could not be made.
     const tried = requests.filter((one) => one[kind].includes(user) && hasFailed(one, since))
@@ -121,19 +119,22 @@ export function planUsers(situation: UsersSituation): UsersPlan {
         else wish('remove', record, fate)
         break
       case 'ready':
-        if (expired && fate.is !== 'absent') remove.push(user)
+        if (expired && fate.is !== 'absent') wishes.remove.push(user)
         break
       case 'failed':
     }
   }
   if (!unreadable) {
     const known = new Set(records.map(({ user }) => user))
-    remove.push(...declared.filter((user) => !known.has(user) && fateOf(user, situation).is === 'there'))
+    wishes.remove.push(
+      ...declared.filter((user) => !known.has(user) && fateOf(user, situation).is === 'there'),
+    )
   }
   const busy = requests.find(unfinished)
   if (busy)
     plan.next = { do: 'wait', why: busy.message || 'KubeDB has another change of the database to make' }
-  else if (make.length + remove.length > 0) plan.next = { do: 'request', number: latest + 1, make, remove }
+  else if (wishes.make.length + wishes.remove.length > 0)
+    plan.next = { do: 'request', number: latest + 1, ...wishes }
   plan.over = requests
     .filter((one) => one.number > 0 && one.number < latest && !unfinished(one) && !needed(one, records))
     .map(({ number }) => number)
