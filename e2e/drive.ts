@@ -29,8 +29,7 @@ export async function drive(cf: Platform, psqlImage?: string): Promise<void> {
       organization_guid: 'e2e',
       space_guid: 'e2e',
     })
-    const end = await cf.settle(instance, body.operation)
-    check(end.body.state === 'succeeded', JSON.stringify(end.body))
+    await succeeds(cf, instance, body.operation)
     await cf.expect(200, 'GET', instance)
   })
 
@@ -40,8 +39,7 @@ export async function drive(cf: Platform, psqlImage?: string): Promise<void> {
     let bound = await cf.ask('PUT', `${binding}?accepts_incomplete=true`, wish)
     // Nodes may take a moment until they know the way to a new Service: then polls make the binding.
     if (bound.status === 202) {
-      const end = await cf.settle(binding, bound.body.operation)
-      check(end.body.state === 'succeeded', JSON.stringify(end.body))
+      await succeeds(cf, binding, bound.body.operation)
       bound = await cf.expect(200, 'PUT', binding, wish)
     } else check(bound.status === 201, `${bound.status} ${JSON.stringify(bound.body)}`)
     const fetched = await cf.expect(200, 'GET', binding)
@@ -63,8 +61,7 @@ export async function drive(cf: Platform, psqlImage?: string): Promise<void> {
       service_id: service,
       parameters: { storage: '20Gi' },
     })
-    const end = await cf.settle(instance, body.operation)
-    check(end.body.state === 'succeeded', JSON.stringify(end.body))
+    await succeeds(cf, instance, body.operation)
   })
   if (psqlImage !== undefined) {
     await step('the data is still there', async () => {
@@ -101,6 +98,11 @@ export async function drive(cf: Platform, psqlImage?: string): Promise<void> {
     }
     await cf.expect(410, 'DELETE', `${instance}?${ids}`)
   })
+}
+
+async function succeeds(cf: Platform, path: string, operation: unknown): Promise<void> {
+  const { body } = await cf.settle(path, operation)
+  check(body.state === 'succeeded', JSON.stringify(body))
 }
 
 /** A gateway's own 404 has no OSB-shaped body. */
