@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { parse, parseAllDocuments } from 'yaml'
 import { ask, type Endpoint, granted } from './control-plane-request.ts'
+import { turns } from './turns.ts'
 
 /** A kind that the API server now serves. */
 export interface InstalledKind {
@@ -99,7 +100,7 @@ const versionsFile = join(ownFolder, 'versions.yaml')
 const servedWithin = 180_000
 
 /** CRDs installed at once: some are of a megabyte, and the API server takes each up with all that are there. */
-const lanes = 4
+const atOnce = 4
 
 /**
  * Makes the API server serve the kinds of KubeDB, and fills its catalog with the versions of
@@ -117,11 +118,8 @@ export async function installCrds(
   const own = await crdsIn(ownFolder)
   const folder = options.folder ?? process.env.KUBEDB_CRDS
   const crds = folder ? pick(await crdsIn(resolve(folder)), own, folder) : [...own.values()]
-  const waiting = crds.values()
-  const lane = async () => {
-    for (const crd of waiting) await install(plane, crd)
-  }
-  await Promise.all(Array.from({ length: lanes }, lane))
+  const busy = turns(atOnce)
+  await Promise.all(crds.map((crd) => busy(() => install(plane, crd))))
   await seedVersions(plane, crds)
   return crds.map((crd) => ({
     kind: crd.spec.names.kind,

@@ -9,6 +9,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import * as v from 'valibot'
+import { turns } from '../sandbox/turns.ts'
 import { runAva, testFiles, withCluster } from './suite.ts'
 import { NamespaceNote } from './support/cluster.ts'
 import { allPermissions, type Use, usesIn, wordsOf } from './support/used-permissions.ts'
@@ -16,7 +17,7 @@ import { allPermissions, type Use, usesIn, wordsOf } from './support/used-permis
 const root = join(import.meta.dirname, '..')
 
 /** Permissions looked at side by side. */
-const lanes = 2
+const busy = turns(2)
 
 const wishes = process.argv.slice(2)
 const wanted = wishes.filter((wish) => !wish.endsWith('.test.ts'))
@@ -59,21 +60,24 @@ process.exitCode = await withCluster(async ({ environment, auditLog }) => {
   const notes = await readFile(join(dirname(environment.TEST_CLUSTER ?? ''), 'namespaces.jsonl'), 'utf8')
   const users = await usersOf(await usesIn(auditLog), notes)
   let needless = 0
-  const waiting = permissions.values()
-  const lane = async () => {
-    for (const words of waiting) {
-      const withheld = { ...environment, WITHHELD_PERMISSION: words }
-      let missedBy: string | undefined
-      for (const file of users.get(words) ?? []) {
-        const { failed } = await runAva(['--fail-fast', file], withheld, silent)
-        if (failed > 0) missedBy = file
-        if (missedBy !== undefined) break
-      }
-      console.log(`${missedBy === undefined ? '✘' : '✔'} ${words}: ${missedBy ?? 'no test misses it'}`)
-      if (missedBy === undefined) needless += 1
+  /** @returns the first test file that fails without the permission */
+  const missing = async (words: string): Promise<string | undefined> => {
+    const withheld = { ...environment, WITHHELD_PERMISSION: words }
+    for (const file of users.get(words) ?? []) {
+      const { failed } = await runAva(['--fail-fast', file], withheld, silent)
+      if (failed > 0) return file
     }
+    return undefined
   }
-  await Promise.all(Array.from({ length: lanes }, lane))
+  await Promise.all(
+    permissions.map((words) =>
+      busy(async () => {
+        const file = await missing(words)
+        console.log(`${file === undefined ? '✘' : '✔'} ${words}: ${file ?? 'no test misses it'}`)
+        if (file === undefined) needless += 1
+      }),
+    ),
+  )
   console.log(`\n${permissions.length - needless} of ${permissions.length} permissions are needed`)
   return needless === 0 ? 0 : 1
 })

@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
+import { turns } from '../../sandbox/turns.ts'
 import type { JsonObject } from '../../shared/json.ts'
 import { bindingRecordName } from '../../shared/kubedb/names.ts'
 import type { FunctionName } from '../../shared/routes.ts'
@@ -19,7 +20,6 @@ import { type FaultLane, openFaultLane, times } from '../support/fault-lane.ts'
 import { faultAt } from '../support/hold.ts'
 import { bindingsOf } from '../support/inventory.ts'
 import { credentialsIn, type Platform } from '../support/platform.ts'
-import { turns } from '../support/turns.ts'
 
 const cluster = useCluster(test)
 

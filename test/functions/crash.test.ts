@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import test, { type ExecutionContext } from 'ava'
+import { turns } from '../../sandbox/turns.ts'
 import type { JsonObject } from '../../shared/json.ts'
 import type { OsbAnswer } from '../support/broker.ts'
 import { at, useCluster } from '../support/cluster.ts'
@@ -12,7 +13,6 @@ import { killEverywhere, type Scenario } from '../support/crash-points.ts'
 import { type FaultLane, openFaultLane } from '../support/fault-lane.ts'
 import { canUse, databaseObject, isEmpty, phaseIs } from '../support/inventory.ts'
 import { credentialsIn } from '../support/platform.ts'
-import { turns } from '../support/turns.ts'
 
 const cluster = useCluster(test)
 

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
+import { turns } from '../../sandbox/turns.ts'
 import { type OsbAnswer, openBroker } from '../support/broker.ts'
 import { at, objectIn, useCluster } from '../support/cluster.ts'
 import { type Call, type Fault, type Interference, shapeOf } from '../support/fault-call.ts'
@@ -15,7 +16,6 @@ import { type FaultLane, openFaultLane, times } from '../support/fault-lane.ts'
 import { canUse } from '../support/inventory.ts'
 import { leadLife, type Send } from '../support/life.ts'
 import { credentialsIn, type Platform, platformOf } from '../support/platform.ts'
-import { turns } from '../support/turns.ts'
 
 const cluster = useCluster(test)
 

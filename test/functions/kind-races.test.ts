@@ -1,6 +1,7 @@
 /** An instance id is one over all kinds of databases, and a kind that does not answer makes nothing disappear. */
 import { randomUUID } from 'node:crypto'
 import test from 'ava'
+import { turns } from '../../sandbox/turns.ts'
 import type { JsonObject } from '../../shared/json.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { hash26, instanceLabel } from '../../shared/kubedb/names.ts'
@@ -11,7 +12,6 @@ import { openFaultLane } from '../support/fault-lane.ts'
 import { inventoryOf, isEmpty } from '../support/inventory.ts'
 import { planId, serviceId } from '../support/platform.ts'
 import { setSwitches } from '../support/switches.ts'
-import { turns } from '../support/turns.ts'
 
 const cluster = useCluster(test)
 /** where the operator takes its time, so that a round costs little */

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
+import { turns } from '../../sandbox/turns.ts'
 import { databaseName, instanceLabel, instanceRecordName } from '../../shared/kubedb/names.ts'
 import type { OsbAnswer } from '../support/broker.ts'
 import { at, useCluster } from '../support/cluster.ts'
@@ -14,7 +15,6 @@ import { holdBefore, shapesOf } from '../support/hold.ts'
 import { canUse, inventoryOf, isEmpty, orphansOf, phaseIs } from '../support/inventory.ts'
 import { credentialsIn } from '../support/platform.ts'
 import { setSwitches } from '../support/switches.ts'
-import { turns } from '../support/turns.ts'
 
 const cluster = useCluster(test)
 /** where the operator takes its time, so that nothing of a database is made */

@@ -1,13 +1,13 @@
 /** Requests for the same thing at the same time: the API server chooses one, and everybody hears the same story. */
 import { randomInt, randomUUID } from 'node:crypto'
 import test, { type ExecutionContext } from 'ava'
+import { turns } from '../../sandbox/turns.ts'
 import type { JsonObject } from '../../shared/json.ts'
 import { type OsbAnswer, openBroker } from '../support/broker.ts'
 import { type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { canUse, inventoryOf, isEmpty } from '../support/inventory.ts'
 import { credentialsIn, type Platform, platformOf } from '../support/platform.ts'
 import { setSwitches } from '../support/switches.ts'
-import { turns } from '../support/turns.ts'
 
 /** where databases come up */
 const cluster = useCluster(test)

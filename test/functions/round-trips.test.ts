@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
+import { turns } from '../../sandbox/turns.ts'
 import { hash26, instanceLabel } from '../../shared/kubedb/names.ts'
 import { Resource } from '../../shared/kubedb/object.ts'
 import { type BindableEngine, bindableEngines, insideOf } from '../support/bindable-engines.ts'
@@ -17,7 +18,6 @@ import { bindingsOf, phaseIs } from '../support/inventory.ts'
 import type { Platform } from '../support/platform.ts'
 import { copyBindingRecord, copyInstanceRecord } from '../support/record-copies.ts'
 import { roundsOf } from '../support/rounds.ts'
-import { turns } from '../support/turns.ts'
 
 const cluster = useCluster(test)
 

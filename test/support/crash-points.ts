@@ -1,11 +1,11 @@
 /** Every place in an operation at which its function can die. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
+import type { Turns } from '../../sandbox/turns.ts'
 import type { FunctionName } from '../../shared/routes.ts'
 import type { OsbAnswer } from './broker.ts'
 import { type Call, shapeOf } from './fault-call.ts'
 import type { FaultLane } from './fault-lane.ts'
-import type { Turns } from './turns.ts'
 
 /** Before a call leaves the function, or after its answer came but before the function learns of it. */
 export interface CrashPoint {

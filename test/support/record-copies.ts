@@ -1,6 +1,7 @@
 /** Instances and bindings that exist only as records: for whatever must not depend on how many there are. */
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
+import { turns } from '../../sandbox/turns.ts'
 import type { JsonObject } from '../../shared/json.ts'
 import { BindingInfo } from '../../shared/kubedb/binding-record.ts'
 import { draftInstanceRecord, parseInstanceRecord } from '../../shared/kubedb/instance-record.ts'
@@ -9,8 +10,8 @@ import { AppBinding } from '../../shared/kubedb/object.ts'
 import { newNonce, userName } from '../../shared/kubedb/passwords.ts'
 import { at, type TestCluster, textAt } from './cluster.ts'
 
-/** at once: the API server takes more than one after the other, and not more than this */
-const lanes = 8
+/** The API server takes more than one after the other, and not more than this. */
+const busy = turns(8)
 
 /**
  * @param instanceId of an instance that is there
@@ -69,12 +70,12 @@ export async function copyBindingRecord(
 }
 
 async function post(cluster: TestCluster, drafts: readonly JsonObject[]): Promise<void> {
-  const waiting = drafts.values()
-  const some = async () => {
-    for (const draft of waiting) {
-      const { status, text } = await cluster.admin('POST', cluster.recordsPath(), draft)
-      if (status !== 201) throw new Error(`a record is refused: ${text}`)
-    }
-  }
-  await Promise.all(Array.from({ length: lanes }, some))
+  await Promise.all(
+    drafts.map((draft) =>
+      busy(async () => {
+        const { status, text } = await cluster.admin('POST', cluster.recordsPath(), draft)
+        if (status !== 201) throw new Error(`a record is refused: ${text}`)
+      }),
+    ),
+  )
 }

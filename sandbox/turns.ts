@@ -1,4 +1,4 @@
-/** A few at a time: tests of one file all begin at once, and a busy machine makes deadlines fail. */
+/** A few at a time: what all begins at once keeps a machine so busy that deadlines fail. */
 export type Turns = <T>(act: () => Promise<T>) => Promise<T>
 
 /** @returns runs what it is given, at most `count` at once, in the order of asking */
