@@ -8,8 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
 import { JsonObject } from '../../shared/json.ts'
-import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/names.ts'
-import { Resource } from '../../shared/kubedb/object.ts'
+import { databaseName } from '../../shared/kubedb/names.ts'
 import type { OsbAnswer } from '../support/broker.ts'
 import { at, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
@@ -18,6 +17,7 @@ import { bindingsOf } from '../support/inventory.ts'
 import { credentialsIn } from '../support/platform.ts'
 import { opensRedis } from '../support/redis.ts'
 import { setSwitches } from '../support/switches.ts'
+import { usersRequestsCarriedOut, usersRequestsOf } from '../support/users-requests.ts'
 
 const offer = {
   serviceId: 'ccfd1c81-e59f-4875-a39f-75ba55320ce0',
@@ -35,11 +35,7 @@ async function begin(t: ExecutionContext, cluster: TestCluster) {
   const { platform } = lane
   const instanceId = await platform.instance()
   const path = `${cluster.databasesPath('redises')}/${databaseName(instanceId, 40)}`
-  const requests = async (): Promise<Resource[]> => {
-    const label = `labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
-    const { body } = await cluster.admin('GET', `${cluster.databasesPath('redisopsrequests')}?${label}`)
-    return v.parse(v.array(Resource), at(body, 'items'))
-  }
+  const requests = () => usersRequestsOf(cluster, instanceId)
   const self = {
     lane,
     platform,
@@ -60,10 +56,7 @@ async function begin(t: ExecutionContext, cluster: TestCluster) {
         .map(({ metadata }) => Number(/\d+$/.exec(metadata.name)?.[0]))
         .sort((a, b) => a - b)
     },
-    /** Waits until KubeDB has carried out all requests. */
-    async carriedOut(): Promise<void> {
-      while ((await self.phases()).some((phase) => phase !== 'Successful')) await delay(50)
-    },
+    carriedOut: () => usersRequestsCarriedOut(cluster, instanceId),
     /** Binds to the end. */
     async bound(bindingId: string): Promise<void> {
       const begun = await platform.bind(instanceId, bindingId)

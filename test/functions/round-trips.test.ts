@@ -3,21 +3,18 @@
  * at once; the next one waits for its answers.
  */
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import * as v from 'valibot'
 import { turns } from '../../sandbox/turns.ts'
-import { hash26, instanceLabel } from '../../shared/kubedb/names.ts'
-import { Resource } from '../../shared/kubedb/object.ts'
 import { type BindableEngine, bindableEngines, insideOf } from '../support/bindable-engines.ts'
 import type { OsbAnswer } from '../support/broker.ts'
-import { at, useCluster } from '../support/cluster.ts'
+import { useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
 import { type FaultLane, openFaultLane } from '../support/fault-lane.ts'
 import { bindingsOf, phaseIs } from '../support/inventory.ts'
 import type { Platform } from '../support/platform.ts'
 import { copyBindingRecord, copyInstanceRecord } from '../support/record-copies.ts'
 import { roundsOf } from '../support/rounds.ts'
+import { usersRequestsCarriedOut, usersRequestsOf } from '../support/users-requests.ts'
 
 const cluster = useCluster(test)
 
@@ -149,17 +146,11 @@ test('Redis: binds and unbinds ask the same with 301 bindings as with one, and 3
   const { platform } = lane
   const instanceId = await platform.instance()
   const asks = asking(t, lane)
-  const path = `${cluster.databasesPath('redisopsrequests')}?labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
-  const requests = async () =>
-    v.parse(v.array(Resource), at((await cluster.admin('GET', path)).body, 'items'))
-  /** So that the next poll is the last one. */
-  const carriedOut = async () => {
-    while ((await requests()).some(({ status }) => status.phase !== 'Successful')) await delay(50)
-  }
   const toTheEnd = async (bindingId: string, act: () => Promise<OsbAnswer>) => {
     const begun = await watched(lane, act)
     t.is(begun.answer.status, 202, begun.answer.text)
-    await carriedOut()
+    // So that the next poll is the last one.
+    await usersRequestsCarriedOut(cluster, instanceId)
     const end = await watched(lane, () => platform.pollBinding(instanceId, bindingId, begun.answer))
     t.true(end.answer.status === 410 || end.answer.body.state === 'succeeded', end.answer.text)
     return [begun.rounds, end.rounds]
@@ -177,9 +168,10 @@ test('Redis: binds and unbinds ask the same with 301 bindings as with one, and 3
   const withOne = await all()
 
   await copyBindingRecord(cluster, instanceId, first, 299, { state: 'creating', request: 0 })
-  const before = (await requests()).map(({ metadata }) => metadata.name)
+  const before = (await usersRequestsOf(cluster, instanceId)).map(({ metadata }) => metadata.name)
   await bound(randomUUID())
-  t.is((await requests()).filter(({ metadata }) => !before.includes(metadata.name)).length, 1)
+  const requests = await usersRequestsOf(cluster, instanceId)
+  t.is(requests.filter(({ metadata }) => !before.includes(metadata.name)).length, 1)
   const bindings = await bindingsOf(cluster, instanceId)
   t.is(bindings.length, 301)
   t.true(bindings.every(({ state }) => state === 'ready'))
