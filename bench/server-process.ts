@@ -5,9 +5,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
-import { createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '../sandbox/free-port.ts'
 
 /** milliseconds for a first answer, and for an end */
 const patience = 20_000
@@ -195,19 +195,4 @@ function read(pid: number | undefined, measure: (folder: string) => number): num
   const value = measure(`/proc/${pid}`)
   if (!Number.isFinite(value)) throw new Error('this benchmark needs the /proc of Linux, with schedstat')
   return value
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() =>
-        address === null || typeof address === 'string'
-          ? reject(new Error('no free port'))
-          : resolve(address.port),
-      )
-    })
-  })
 }

@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Identity, identityIn, writeKubeconfig } from './control-plane-identity.ts'
-import { type Daemon, guarded, messageOf, startDaemon } from './control-plane-process.ts'
+import { type Daemon, guarded, startDaemon } from './control-plane-process.ts'
 import { controlPlaneProgram } from './control-plane-program.ts'
 import { ask, type Endpoint } from './control-plane-request.ts'
+import { freePort } from './free-port.ts'
 
 /** A running API server with its storage; everything of it listens on loopback alone. */
 export interface ControlPlane extends Endpoint {
@@ -273,19 +273,4 @@ function diagnosis(plane: Endpoint, reason: string, log: string): string {
     return `The API server cannot listen on ${plane.url}: another program uses this port.\n${log}`
   }
   return `The control plane ended before it was ready (${reason}); its last lines:\n${log}`
-}
-
-/** A port that is free now; the API server takes it a moment later. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on('error', (error) => reject(new Error(`No free port on 127.0.0.1: ${messageOf(error)}`)))
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => {
-        if (address === null || typeof address === 'string') reject(new Error('No free port on 127.0.0.1'))
-        else resolve(address.port)
-      })
-    })
-  })
 }

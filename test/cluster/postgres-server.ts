@@ -2,7 +2,6 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { realpathSync } from 'node:fs'
 import { chmod, chown, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,6 +10,7 @@ import { Client } from 'pg'
 import { engineAccount } from '../../sandbox/engines/account.ts'
 import { startGuarded } from '../../sandbox/engines/guarded-process.ts'
 import { copyPostgresBinaries, findPostgresPackage } from '../../sandbox/engines/postgres-binaries.ts'
+import { freePort } from '../../sandbox/free-port.ts'
 import type { Admin } from '../../shared/kubedb/databases/database.ts'
 import { adminOf } from '../support/admin.ts'
 
@@ -254,13 +254,4 @@ async function writeOwn(file: string, content: string): Promise<void> {
   await writeFile(file, content, { mode: 0o600 })
   const account = await engineAccount()
   if (account) await chown(file, account.uid, account.gid)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
 }

@@ -9,6 +9,7 @@ import test from 'ava'
 import * as v from 'valibot'
 import { parse } from 'yaml'
 import { filesIn } from '../../sandbox/files.ts'
+import { freePort } from '../../sandbox/free-port.ts'
 
 const root = join(import.meta.dirname, '../..')
 const directory = await mkdtemp(join(tmpdir(), 'start-'))
@@ -92,18 +93,6 @@ function leftOvers(): string[] {
 async function nothingLeft(): Promise<string[]> {
   for (let i = 0; i < 50 && leftOvers().length > 0; i++) await delay(200)
   return leftOvers()
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  const port = await new Promise<number>((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      resolve(typeof address === 'object' && address ? address.port : 0)
-    })
-  })
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 async function osb(

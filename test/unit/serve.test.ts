@@ -26,7 +26,11 @@ function logged(process: FunctionProcess, message: string) {
 
 /** Waits for a line of the log. */
 async function seen(process: FunctionProcess, message: string): Promise<void> {
-  while (logged(process, message).length === 0) await delay(10)
+  const late = Date.now() + 20_000
+  while (logged(process, message).length === 0) {
+    if (Date.now() > late) throw new Error(`no line says ${message}:\n${process.lines.join('\n')}`)
+    await delay(10)
+  }
 }
 
 test('a wrong configuration: every mistake in the log, exit code 1', async (t) => {
