@@ -2,7 +2,10 @@
 export default {
   extensions: ['ts'],
   files: ['test/{unit,cluster,functions,image}/**/*.test.ts'],
+  require: ['./test/support/title.ts'],
   // A test file is an operating-system process, as functions are: signals, environment and crashes stay apart.
   workerThreads: false,
-  timeout: '5m',
+  // AVA's TAP does not survive this (dumpError wants an error of a test), nor does it come once a test has asked for
+  // more: test/suite.ts ends what does not end, before.
+  timeout: '30m',
 }

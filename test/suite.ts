@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { buildFunctions } from '../build.ts'
 import { type Cluster, startCluster } from '../sandbox/cluster.ts'
+import { endRunningFiles } from './running-files.ts'
 import type { SharedCluster } from './support/cluster.ts'
 import { type Counts, tapReader } from './tap.ts'
 
@@ -14,6 +15,9 @@ const suites = ['unit', 'cluster', 'functions', 'image']
 
 /** Two cores: more test files at a time than this only make each other's deadlines fail. */
 const concurrency = 2
+
+/** Milliseconds in which a test has to end: more than the longest has asked for with t.timeout(). */
+const patience = 25 * 60_000
 
 /** @returns paths from the root of the checkout: of everything, of a suite, of files */
 export async function testFiles(names: readonly string[]): Promise<string[]> {
@@ -106,11 +110,18 @@ export async function runAva(
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
   const ended = new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 1)))
   const reader = tapReader()
+  const { pid = 0 } = child
+  const stuck = setInterval(() => {
+    print(`No test has ended for ${patience / 60_000} minutes: what runs is ended.`)
+    endRunningFiles(pid).catch((error) => print(`It cannot be ended: ${error}`))
+  }, patience)
   for await (const line of createInterface({ input: child.stdout })) {
+    stuck.refresh()
     const shown = reader.read(line)
     if (shown !== undefined) print(shown)
   }
   const exitCode = await ended
+  clearInterval(stuck)
   process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
   return reader.counts(exitCode)
 }
