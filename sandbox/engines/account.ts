@@ -25,7 +25,12 @@ export async function engineAccount(): Promise<Account | undefined> {
 /** Writes a file that the account alone can read. */
 export async function writeFor(account: Account | undefined, file: string, text: string): Promise<void> {
   await writeFile(file, text, { mode: 0o600 })
-  if (account) await chown(file, account.uid, account.gid)
+  await giveTo(account, file)
+}
+
+/** Makes the account the owner of files and folders, not of what is in them. */
+export async function giveTo(account: Account | undefined, ...paths: string[]): Promise<void> {
+  if (account) for (const path of paths) await chown(path, account.uid, account.gid)
 }
 
 /**

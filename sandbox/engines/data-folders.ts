@@ -1,7 +1,7 @@
-import { chmod, chown, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { type Account, assertReachable, engineAccount } from './account.ts'
+import { type Account, assertReachable, engineAccount, giveTo } from './account.ts'
 import { writeAtomically } from './atomic-file.ts'
 import type { Instance } from './engine.ts'
 import { endOrphan } from './orphan.ts'
@@ -51,7 +51,7 @@ export function dataFolders(home: string, engine: string): DataFolders {
       if ((await readMark(folder))?.volume === volume) return folder
       await rm(folder, { recursive: true, force: true })
       await mkdir(folder, { mode: 0o755 })
-      if (owner) await chown(folder, owner.uid, owner.gid)
+      await giveTo(owner, folder)
       await make(folder)
       await writeAtomically(join(folder, 'instance.json'), JSON.stringify({ name, volume }))
       return folder
@@ -71,11 +71,9 @@ async function prepare(home: string, all: string): Promise<Account | undefined> 
   const account = await engineAccount()
   await mkdir(all, { recursive: true, mode: 0o755 })
   if (account) {
-    for (const folder of [home, all]) {
-      // Whatever our umask made of it.
-      await chmod(folder, 0o755)
-      await chown(folder, account.uid, account.gid)
-    }
+    // Whatever our umask made of them.
+    for (const folder of [home, all]) await chmod(folder, 0o755)
+    await giveTo(account, home, all)
     await assertReachable(all)
   }
   return account

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { chown, mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kafka, logLevel } from 'kafkajs'
-import { type Account, writeFor } from './account.ts'
+import { type Account, giveTo, writeFor } from './account.ts'
 import { dataFolders } from './data-folders.ts'
 import type { Engine, Instance, Running } from './engine.ts'
 import { type GuardedProcess, startGuarded } from './guarded-process.ts'
@@ -53,9 +53,8 @@ async function format(account: Account | undefined, folder: string): Promise<voi
   const data = join(folder, 'data')
   await mkdir(data, { mode: 0o700 })
   const cluster = randomBytes(16).toString('base64url')
-  await writeFile(join(data, 'meta.properties'), `version=1\ncluster.id=${cluster}\nnode.id=0\n`)
-  if (account)
-    for (const path of [data, join(data, 'meta.properties')]) await chown(path, account.uid, account.gid)
+  await writeFor(account, join(data, 'meta.properties'), `version=1\ncluster.id=${cluster}\nnode.id=0\n`)
+  await giveTo(account, data)
 }
 
 async function run(

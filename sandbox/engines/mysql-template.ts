@@ -1,11 +1,11 @@
 /** A freshly made data folder, copied for every new database: making one takes seconds. */
 import { execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { chmod, chown, mkdir, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
-import type { Account } from './account.ts'
+import { type Account, giveTo } from './account.ts'
 import type { MySqlProgram } from './mysql-programs.ts'
 import { settle } from './postgres-binaries.ts'
 
@@ -41,7 +41,7 @@ export async function dataTemplate(
   if (await exists(template)) return template
   const draft = join(home, `.template-${randomUUID()}`)
   await mkdir(draft, { mode: 0o750 })
-  if (account) await chown(draft, account.uid, account.gid)
+  await giveTo(account, draft)
   try {
     await (program.make === 'MySQL'
       ? initialize(program, draft, account)

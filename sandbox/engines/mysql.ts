@@ -3,11 +3,11 @@
  * it speaks the same protocol, and is alike in what the broker and its bindings use.
  */
 import { execFile } from 'node:child_process'
-import { access, chown, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { type Account, writeFor } from './account.ts'
+import { type Account, giveTo, writeFor } from './account.ts'
 import { type DataFolders, dataFolders } from './data-folders.ts'
 import type { Engine, Instance, Running, ServerTls } from './engine.ts'
 import { startGuarded } from './guarded-process.ts'
@@ -178,7 +178,7 @@ async function launch(installation: Installation, folder: string, instance: Inst
 async function temporaryFolder(folder: string, account: Account | undefined): Promise<string> {
   const temporary = join(folder, 'tmp')
   await mkdir(temporary, { recursive: true, mode: 0o750 })
-  if (account) await chown(temporary, account.uid, account.gid)
+  await giveTo(account, temporary)
   return temporary
 }
 

@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { chown, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { open, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Client, DatabaseError } from 'pg'
 import * as v from 'valibot'
 import { equal } from '../../shared/json.ts'
-import type { Account } from './account.ts'
+import { type Account, writeFor } from './account.ts'
 import { type DataFolders, dataFolders } from './data-folders.ts'
 import type { Engine, Instance, Running } from './engine.ts'
 import { startGuarded } from './guarded-process.ts'
@@ -240,8 +240,7 @@ async function tlsParameters(
   for (const [setting, text] of Object.entries(contents)) {
     const file = join(folder, setting)
     await rm(file, { force: true })
-    await writeFile(file, text, { mode: 0o600 })
-    if (account) await chown(file, account.uid, account.gid)
+    await writeFor(account, file, text)
     settings.push(`${setting}=${file}`)
   }
   return settings.flatMap((setting) => ['-c', setting])
@@ -333,8 +332,7 @@ function serverMessages(log: string): string {
 
 async function writeConfig(account: Account | undefined, data: string, config: string): Promise<void> {
   const file = join(data, 'user.conf')
-  await writeFile(file, config.endsWith('\n') ? config : `${config}\n`)
-  if (account) await chown(file, account.uid, account.gid)
+  await writeFor(account, file, config.endsWith('\n') ? config : `${config}\n`)
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { chown, mkdir, open, readdir, readFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Account, writeFor } from './account.ts'
+import { type Account, giveTo, writeFor } from './account.ts'
 import { environmentOf, type Program } from './debian-program.ts'
 import type { Engine, Instance, Running } from './engine.ts'
 import { type GuardedProcess, startGuarded } from './guarded-process.ts'
@@ -48,7 +48,7 @@ async function launch(
   const { address, username, config } = instance
   let password = instance.password
   await mkdir(join(folder, 'data'), { recursive: true, mode: 0o700 })
-  if (account) await chown(join(folder, 'data'), account.uid, account.gid)
+  await giveTo(account, join(folder, 'data'))
   await writeFor(account, join(folder, 'enabled_plugins'), '[rabbitmq_management].\n')
   await writeFor(account, join(folder, 'definitions.json'), definitions(username, password))
   await writeFor(account, join(folder, 'rabbitmq.conf'), configuration(folder, address, config))

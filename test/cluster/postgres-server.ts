@@ -1,13 +1,13 @@
 /** Real PostgreSQL servers for tests of what happens inside them, in the versions that this machine has. */
 import { execFile, execFileSync } from 'node:child_process'
 import { realpathSync } from 'node:fs'
-import { chmod, chown, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
-import { engineAccount } from '../../sandbox/engines/account.ts'
+import { engineAccount, giveTo, writeFor } from '../../sandbox/engines/account.ts'
 import { startGuarded } from '../../sandbox/engines/guarded-process.ts'
 import { copyPostgresBinaries, findPostgresPackage } from '../../sandbox/engines/postgres-binaries.ts'
 import { freePort } from '../../sandbox/free-port.ts'
@@ -240,8 +240,7 @@ async function untilReady(server: Server, exited: Promise<string>): Promise<void
 async function makeHome(): Promise<string> {
   const home = await mkdtemp(join(tmpdir(), 'postgres-users-'))
   await chmod(home, 0o755)
-  const account = await engineAccount()
-  if (account) await chown(home, account.uid, account.gid)
+  await giveTo(await engineAccount(), home)
   return home
 }
 
@@ -251,7 +250,5 @@ async function copyData(from: string, to: string): Promise<void> {
 }
 
 async function writeOwn(file: string, content: string): Promise<void> {
-  await writeFile(file, content, { mode: 0o600 })
-  const account = await engineAccount()
-  if (account) await chown(file, account.uid, account.gid)
+  await writeFor(await engineAccount(), file, content)
 }

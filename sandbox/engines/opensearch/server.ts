@@ -1,11 +1,11 @@
 /** One server process, from its folder of settings to the moment it answers. */
 import { execFile } from 'node:child_process'
 import { createHash, createPrivateKey, randomInt, randomUUID } from 'node:crypto'
-import { access, chmod, chown, cp, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, chmod, cp, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import type { Account } from '../account.ts'
+import { type Account, giveTo } from '../account.ts'
 import type { ServerTls } from '../engine.ts'
 import { type GuardedProcess, startGuarded } from '../guarded-process.ts'
 import { draftIn, programCache } from '../program-cache.ts'
@@ -97,7 +97,7 @@ export async function writeSettings(
   if (account) {
     const owner = `${account.uid}:${account.gid}`
     await execute('chown', ['-R', owner, config, join(settings.folder, 'tmp')])
-    await chown(settings.folder, account.uid, account.gid)
+    await giveTo(account, settings.folder)
   }
   await execute('chmod', ['-R', 'u+rwX', config])
 }
