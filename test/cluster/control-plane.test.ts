@@ -36,7 +36,6 @@ let directory: string
 let auditLog: string
 
 test.before(async (t) => {
-  t.timeout(15 * 60_000, 'the control plane may have to be built')
   directory = join(await folder(), 'not', 'there yet')
   auditLog = join(await folder(), 'audit.jsonl')
   plane = await start(directory, { auditLog, progress: (line) => t.log(line) })

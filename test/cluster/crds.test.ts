@@ -41,7 +41,6 @@ let own: ControlPlane
 let upstream: ControlPlane | undefined
 
 test.before(async (t) => {
-  t.timeout(15 * 60_000, 'the control plane may have to be built')
   folder = await mkdtemp(join(tmpdir(), 'crds-'))
   const start = (name: string): Promise<ControlPlane> =>
     startControlPlane({ directory: join(folder, name), progress: (line) => t.log(line) })

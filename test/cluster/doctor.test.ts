@@ -98,7 +98,6 @@ const storageClass = (name: string, more: JsonObject = {}) => ({
 })
 
 test.before(async (t) => {
-  t.timeout(15 * 60_000, 'the control plane may have to be built')
   services = catalogOf(readCatalogYaml(catalogText, kinds), kinds).services
   directory = await mkdtemp(join(tmpdir(), 'doctor-'))
   plane = await startControlPlane({ directory, progress: (line) => t.log(line) })

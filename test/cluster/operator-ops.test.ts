@@ -12,26 +12,16 @@ import {
   opsManifest,
   resources,
   Secret,
-  type Setting,
   setSwitches,
   sql,
-  startSetting,
   succeedOps,
   until,
   untilOpsPhase,
   untilPhase,
+  useSetting,
 } from './operator-setting.ts'
 
-let setting: Setting
-
-test.before(async (t) => {
-  t.timeout(15 * 60_000, 'the control plane may have to be built')
-  setting = await startSetting((line) => t.log(line))
-})
-
-test.after.always(async () => {
-  await setting?.end()
-})
+const setting = useSetting(test)
 
 const Pod = v.looseObject({
   spec: v.looseObject({

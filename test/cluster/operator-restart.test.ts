@@ -11,25 +11,15 @@ import {
   Postgres,
   postgresManifest,
   resources,
-  type Setting,
   setSwitches,
   sql,
-  startSetting,
   until,
   untilOpsPhase,
   untilPhase,
+  useSetting,
 } from './operator-setting.ts'
 
-let setting: Setting
-
-test.before(async (t) => {
-  t.timeout(15 * 60_000, 'the control plane may have to be built')
-  setting = await startSetting((line) => t.log(line))
-})
-
-test.after.always(async () => {
-  await setting?.end()
-})
+const setting = useSetting(test)
 
 test.serial('a restarted operator takes everything up where it was', async (t) => {
   const { kube } = setting

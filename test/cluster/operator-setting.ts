@@ -2,6 +2,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { TestFn } from 'ava'
 import { Client } from 'pg'
 import * as v from 'valibot'
 import { startControlPlane } from '../../sandbox/control-plane.ts'
@@ -34,14 +35,45 @@ export interface Setting {
   startOperator(): Promise<void>
   /** Ends and starts the API server on its data, at the same address. */
   restartControlPlane(): Promise<void>
-  end(): Promise<void>
 }
 
-/** @param engines the makes of server there are; all that the sandbox knows if left out */
-export async function startSetting(
+/**
+ * Starts it before the tests of a file, and ends it after them.
+ *
+ * @param engines the makes of server there are; all that the sandbox knows if left out
+ */
+export function useSetting(test: TestFn, engines?: readonly Engine[]): Setting {
+  let started: Awaited<ReturnType<typeof startSetting>> | undefined
+  const setting = (): Setting => {
+    if (!started) throw new Error('the setting is there once the tests run')
+    return started
+  }
+  test.serial.before('a cluster with the operator', async (t) => {
+    started = await startSetting((line) => t.log(line), engines)
+  })
+  test.after.always('its end', async () => {
+    await started?.end()
+  })
+  return {
+    get folder() {
+      return setting().folder
+    },
+    get kube() {
+      return setting().kube
+    },
+    get lines() {
+      return setting().lines
+    },
+    stopOperator: () => setting().stopOperator(),
+    startOperator: () => setting().startOperator(),
+    restartControlPlane: () => setting().restartControlPlane(),
+  }
+}
+
+async function startSetting(
   progress: (line: string) => void,
   engines?: readonly Engine[],
-): Promise<Setting> {
+): Promise<Setting & { end(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'operator-'))
   // The engines run as nobody when the tests run as root.
   await chmod(folder, 0o755)
@@ -51,7 +83,7 @@ export async function startSetting(
   const kube = await Kube.fromFile(plane.kubeconfigFile)
   const lines: string[] = []
   let operator: Awaited<ReturnType<typeof startOperator>> | undefined
-  const setting: Setting = {
+  const setting = {
     folder,
     kube,
     lines,

@@ -13,24 +13,14 @@ import {
   postgresManifest,
   resources,
   Secret,
-  type Setting,
   setSwitches,
-  startSetting,
   succeedOps,
   until,
   untilPhase,
+  useSetting,
 } from './operator-setting.ts'
 
-let setting: Setting
-
-test.before(async (t) => {
-  t.timeout(15 * 60_000, 'the control plane may have to be built')
-  setting = await startSetting((line) => t.log(line))
-})
-
-test.after.always(async () => {
-  await setting?.end()
-})
+const setting = useSetting(test)
 
 const issuerRef = { apiGroup: 'cert-manager.io', kind: 'Issuer', name: 'ours' }
 const AppBinding = v.looseObject({

@@ -8,22 +8,15 @@ import {
   postgresManifest,
   refusalOf,
   resources,
-  type Setting,
-  startSetting,
+  useSetting,
 } from './operator-setting.ts'
 
-let setting: Setting
+const setting = useSetting(test)
 const namespace = 'webhooks'
 
-test.before(async (t) => {
-  t.timeout(15 * 60_000, 'the control plane may have to be built')
-  setting = await startSetting((line) => t.log(line))
+test.serial.before('a database', async () => {
   await createNamespace(setting.kube, namespace)
   await createReady(setting.kube, namespace, 'pg', { version: '17.5' })
-})
-
-test.after.always(async () => {
-  await setting?.end()
 })
 
 const denied = (kind: 'mutators' | 'validators', words: string) => ({

@@ -16,24 +16,14 @@ import {
   resources,
   Secret,
   Service,
-  type Setting,
   setSwitches,
   sql,
-  startSetting,
   until,
   untilPhase,
+  useSetting,
 } from './operator-setting.ts'
 
-let setting: Setting
-
-test.before(async (t) => {
-  t.timeout(15 * 60_000, 'the control plane may have to be built')
-  setting = await startSetting((line) => t.log(line))
-})
-
-test.after.always(async () => {
-  await setting?.end()
-})
+const setting = useSetting(test)
 
 const Loose = v.looseObject({ spec: v.unknown() })
 const Events = v.looseObject({

@@ -35,7 +35,6 @@ let folder: string
 let plane: ControlPlane
 
 test.before(async (t) => {
-  t.timeout(15 * 60_000, 'the control plane may have to be built')
   folder = await mkdtemp(join(tmpdir(), 'plans-'))
   plane = await startControlPlane({ directory: folder, progress: (line) => t.log(line) })
   await installCrds(plane)
