@@ -1,22 +1,13 @@
 /** Bindings' users inside a real OpenSearch, and behind the front that speaks as Elasticsearch. */
-import { randomBytes } from 'node:crypto'
-import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
 import type { Json } from '../../shared/json.ts'
 import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
 import { elasticsearch } from '../../shared/kubedb/databases/elasticsearch.ts'
-import { base32 } from '../../shared/kubedb/names.ts'
-import type { Role } from '../../shared/nouns.ts'
 import { adminOf } from '../support/admin.ts'
+import { account, assertUnreachable, roles, usersOver } from './binding-users.ts'
 import { type Product, password, SearchServers, type Server } from './elasticsearch-server.ts'
 import { Relay } from './relay.ts'
-
-const roles: readonly Role[] = ['owner', 'readWrite', 'readOnly']
-
-function account(role: Role = 'owner'): Account {
-  return { name: `b${base32(randomBytes(20)).slice(0, 26)}`, password: randomBytes(16).toString('hex'), role }
-}
 
 function connect(admin: Admin): Promise<Users> {
   const { accounts } = elasticsearch
@@ -24,65 +15,44 @@ function connect(admin: Admin): Promise<Users> {
   return accounts.connect(admin)
 }
 
-async function using<T>(admin: Admin, work: (users: Users) => Promise<T>): Promise<T> {
-  const users = await connect(admin)
-  try {
-    return await work(users)
-  } finally {
-    await users.close()
-  }
+const { using, bind } = usersOver(connect)
+
+/** As it is, and in a header. */
+function inHeaders(secret: string): string[] {
+  const basic = ['admin', 'elastic'].map((name) => Buffer.from(`${name}:${secret}`).toString('base64'))
+  return [secret, ...basic]
 }
 
-async function bind(server: Server, role: Role = 'owner'): Promise<Account> {
-  const made = account(role)
-  await using(server.admin(), (users) => users.create(made))
-  return made
-}
-
-async function assertUnreachable(
+async function assertOutOfReach(
   t: ExecutionContext,
   work: Promise<unknown>,
   message: RegExp,
   within: number,
   secret = password,
 ): Promise<void> {
-  const start = Date.now()
-  const error = await t.throwsAsync(work, { instanceOf: Unreachable })
-  t.true(Date.now() - start < within, `took ${Date.now() - start} ms`)
-  t.regex(error.message, message)
-  assertSilent(t, error, secret)
-}
-
-/** In clear, in a header, in JSON: nowhere. */
-function assertSilent(t: ExecutionContext, error: unknown, secret: string): void {
-  const all = inspect(error, { depth: 12, showHidden: true })
-  t.false(all.includes(secret))
-  t.false(all.includes(Buffer.from(`admin:${secret}`).toString('base64')))
-  t.false(all.includes(Buffer.from(`elastic:${secret}`).toString('base64')))
+  await assertUnreachable(t, work, message, within, '', inHeaders(secret))
 }
 
 const nowhere = adminOf({ port: 1, username: 'admin', password, scheme: 'http' })
 
 test('a port where nobody listens, a name that nobody has, a caller who has gone', async (t) => {
   const deadline = Date.now() + 20_000
-  await assertUnreachable(t, connect({ ...nowhere, deadline }), /ECONNREFUSED/, 3000)
-  await assertUnreachable(t, connect({ ...nowhere, host: 'db.invalid', deadline }), /db\.invalid/, 5000)
-  await assertUnreachable(t, connect({ ...nowhere, deadline: Date.now() - 1 }), /deadline|ECONNREFUSED/, 3000)
-  await assertUnreachable(t, connect({ ...nowhere, signal: AbortSignal.abort() }), /gone away/, 3000)
+  await assertOutOfReach(t, connect({ ...nowhere, deadline }), /ECONNREFUSED/, 3000)
+  await assertOutOfReach(t, connect({ ...nowhere, host: 'db.invalid', deadline }), /db\.invalid/, 5000)
+  await assertOutOfReach(t, connect({ ...nowhere, deadline: Date.now() - 1 }), /deadline|ECONNREFUSED/, 3000)
+  await assertOutOfReach(t, connect({ ...nowhere, signal: AbortSignal.abort() }), /gone away/, 3000)
 })
 
 test('a server that accepts and never answers is given up after five seconds', async (t) => {
   const relay = await Relay.start()
   const admin = { ...nowhere, port: relay.port, deadline: Date.now() + 20_000 }
   await Promise.all(
-    ['http', 'https'].map((scheme) =>
-      assertUnreachable(t, connect({ ...admin, scheme }), /within 5 s/, 7000),
-    ),
+    ['http', 'https'].map((scheme) => assertOutOfReach(t, connect({ ...admin, scheme }), /within 5 s/, 7000)),
   )
-  await assertUnreachable(t, connect({ ...admin, deadline: Date.now() + 400 }), /deadline/, 3000)
+  await assertOutOfReach(t, connect({ ...admin, deadline: Date.now() + 400 }), /deadline/, 3000)
   const caller = new AbortController()
   setTimeout(() => caller.abort(), 300)
-  await assertUnreachable(t, connect({ ...admin, signal: caller.signal }), /gone away/, 3000)
+  await assertOutOfReach(t, connect({ ...admin, signal: caller.signal }), /gone away/, 3000)
   await relay.stop()
 })
 
@@ -422,13 +392,13 @@ for (const product of ['OpenSearch', 'Elasticsearch'] satisfies Product[]) {
       const made = account()
       const users = await connect(server.admin({ ...through, deadline: Date.now() + 1500 }))
       relay.silentAfter(0, true, () => {})
-      await assertUnreachable(t, users.create(made), /before the request's deadline/, 4000, made.password)
+      await assertOutOfReach(t, users.create(made), /before the request's deadline/, 4000, made.password)
       await users.close()
-      await assertUnreachable(t, users.list(), /closed/, 1000)
+      await assertOutOfReach(t, users.list(), /closed/, 1000)
       relay.relayAll()
       const more = await connect(server.admin(through))
       await relay.stop()
-      await assertUnreachable(
+      await assertOutOfReach(
         t,
         more.create(made),
         /out of reach: .*(ECONNREFUSED|ECONNRESET|hang up)/,
@@ -437,7 +407,7 @@ for (const product of ['OpenSearch', 'Elasticsearch'] satisfies Product[]) {
       )
       await more.close()
       const wrong = connect(server.admin({ password: 'not the password' }))
-      await assertUnreachable(
+      await assertOutOfReach(
         t,
         wrong,
         /refuses the password of administrator.*rotating/,

@@ -1,23 +1,21 @@
 /** Bindings' users inside MongoDB: what they may do, how they come and go. */
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { MongoClient } from 'mongodb'
 import * as v from 'valibot'
-import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
+import { type Account, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
 import { mongodb } from '../../shared/kubedb/databases/mongodb.ts'
 import { connect } from '../../shared/kubedb/databases/mongodb-users.ts'
-import { base32 } from '../../shared/kubedb/names.ts'
 import type { Role } from '../../shared/nouns.ts'
 import { adminOf } from '../support/admin.ts'
+import { account, assertUnreachable, conspicuous, roles, usersOver } from './binding-users.ts'
 import { type MongoServer, MongoServers, outcome, refusal, type Shape } from './mongodb-server.ts'
 import { Relay } from './relay.ts'
 
 const servers = new MongoServers()
 test.after.always(() => servers.stop())
 
-const roles: readonly Role[] = ['owner', 'readWrite', 'readOnly']
 const shapes: readonly Shape[] = ['standalone', 'replicaSet', 'sharded']
 const denied = 13
 const loggedOut = /requires authentication/
@@ -31,32 +29,7 @@ function common(shape: Shape = 'standalone'): Promise<MongoServer> {
   return server
 }
 
-function account(role: Role = 'owner'): Account {
-  return { name: `b${base32(randomBytes(20)).slice(0, 26)}`, password: randomBytes(16).toString('hex'), role }
-}
-
-async function using<T>(admin: Admin, work: (users: Users) => Promise<T>): Promise<T> {
-  const users = await connect(admin)
-  try {
-    return await work(users)
-  } finally {
-    await users.close()
-  }
-}
-
-async function bind(
-  server: MongoServer,
-  role: Role = 'owner',
-  changes: Partial<Admin> = {},
-): Promise<Account> {
-  const made = account(role)
-  await using(server.admin(changes), (users) => users.create(made))
-  return made
-}
-
-function unbind(server: MongoServer, { name }: Account): Promise<void> {
-  return using(server.admin(), (users) => users.drop(name))
-}
+const { using, bind, unbind } = usersOver(connect)
 
 /** As a person at the server would do it. */
 async function byHand(server: MongoServer, command: object): Promise<void> {
@@ -409,23 +382,6 @@ test.serial("the application's database may have any name that MongoDB takes", a
   }
 })
 
-async function assertUnreachable(
-  t: ExecutionContext,
-  work: Promise<unknown>,
-  message: RegExp,
-  within: number,
-  what = '',
-): Promise<void> {
-  const start = Date.now()
-  const error = await t.throwsAsync(work, { instanceOf: Unreachable }, what)
-  t.true(Date.now() - start < within, `${what}: took ${Date.now() - start} ms`)
-  t.regex(error.message, message, what)
-  for (const secret of ['Of the administrator', made.password]) {
-    t.false(inspect(error, { depth: 12, showHidden: true }).includes(secret), `${what}: ${secret}`)
-  }
-}
-
-const made: Account = { name: `b${'a'.repeat(26)}`, password: 'K9'.repeat(16), role: 'owner' }
 const nowhere = adminOf({ port: 1, username: 'root', password: 'Of the administrator' })
 
 /** The driver gives up a server that hangs within its own five seconds. */
@@ -497,7 +453,7 @@ async function assertCut(t: ExecutionContext, work: Promise<unknown>, what: stri
     await work
   } catch (error) {
     t.true(error instanceof Unreachable && /gone away/.test(error.message), `${what}: ${inspect(error)}`)
-    t.false(inspect(error, { depth: 12 }).includes(made.password), what)
+    t.false(inspect(error, { depth: 12 }).includes(conspicuous.password), what)
   }
   t.true(Date.now() - start < 2000, what)
 }
@@ -507,10 +463,13 @@ for (const call of ['create', 'drop'] as const) {
     const server = await common()
     const relay = await Relay.start(27017, server.instance.address)
     const through = { host: '127.0.0.1', port: relay.port }
-    const work = (users: Users) => (call === 'create' ? users.create(made) : users.drop(made.name))
+    const work = (users: Users) =>
+      call === 'create' ? users.create(conspicuous) : users.drop(conspicuous.name)
     const prepare = async () => {
       relay.relayAll()
-      await using(server.admin(), (users) => (call === 'create' ? users.drop(made.name) : users.create(made)))
+      await using(server.admin(), (users) =>
+        call === 'create' ? users.drop(conspicuous.name) : users.create(conspicuous),
+      )
     }
     let done = false
     let count = 0
@@ -528,8 +487,8 @@ for (const call of ['create', 'drop'] as const) {
         await assertCut(t, cut, what)
         await using(server.admin(), async (users) => {
           await work(users)
-          t.is((await users.list()).includes(made.name), call === 'create', what)
-          t.is(await users.works(made), call === 'create', what)
+          t.is((await users.list()).includes(conspicuous.name), call === 'create', what)
+          t.is(await users.works(conspicuous), call === 'create', what)
         })
       }
     }
@@ -572,15 +531,15 @@ test.serial('neither an error nor a log of the server holds a password', async (
   const server = await servers.start('standalone', testCommands)
   await failNext(server, 20, { failCommands: ['createUser'], errorCode: 13 })
   await using(server.admin(), async (users) => {
-    const error = await t.throwsAsync(users.create(made))
+    const error = await t.throwsAsync(users.create(conspicuous))
     const text = inspect(error, { depth: 12, showHidden: true })
-    t.false(text.includes(made.password))
+    t.false(text.includes(conspicuous.password))
     t.false(text.includes('Of the administrator'))
   })
   await byHand(server, { configureFailPoint: 'failCommand', mode: 'off' })
-  await using(server.admin(), (users) => users.create(made))
+  await using(server.admin(), (users) => users.create(conspicuous))
   for (const [name, content] of await server.files()) {
-    t.false(content.includes(made.password), name)
+    t.false(content.includes(conspicuous.password), name)
     t.false(content.includes('Of the administrator'), name)
   }
 })

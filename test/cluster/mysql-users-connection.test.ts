@@ -3,45 +3,26 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { resolveServiceNames } from '../../sandbox/names.ts'
-import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
+import type { Admin, Users } from '../../shared/kubedb/databases/database.ts'
 import { connect as connectTo } from '../../shared/kubedb/databases/mysql-users.ts'
 import { adminOf } from '../support/admin.ts'
 import { makeCertificates } from '../support/certificates.ts'
+import { assertUnreachable, conspicuous, usersOver } from './binding-users.ts'
 import { makes, Servers } from './mysql-server.ts'
 import { Relay } from './relay.ts'
-
-const made: Account = { name: `b${'a'.repeat(26)}`, password: 'K9'.repeat(16), role: 'owner' }
 
 const engine = 'An engine of the family'
 const connect = (admin: Admin) => connectTo(admin, engine)
 
-async function using<T>(admin: Admin, work: (users: Users) => Promise<T>): Promise<T> {
-  const users = await connect(admin)
-  try {
-    return await work(users)
-  } finally {
-    await users.close()
-  }
-}
+const { using } = usersOver(connect)
 
-async function assertUnreachable(
-  t: ExecutionContext,
-  work: Promise<unknown>,
-  message: RegExp,
-  within: number,
-  what = '',
-): Promise<void> {
-  const start = Date.now()
-  const error = await t.throwsAsync(work, { instanceOf: Unreachable }, what)
-  t.true(Date.now() - start < within, `${what}: took ${Date.now() - start} ms`)
-  t.regex(error.message, message, what)
-  t.notRegex(error.message, /MySQL/, `${what}: the engine is called by its own name`)
-  for (const secret of ['Of the administrator', made.password]) {
-    t.false(inspect(error, { depth: 9 }).includes(secret), what)
-  }
+/** An engine of the family is called by its own name. */
+async function assertOutOfReach(...asked: Parameters<typeof assertUnreachable>): Promise<void> {
+  const [t, , , , what] = asked
+  const { message } = await assertUnreachable(...asked)
+  t.notRegex(message, /MySQL/, what)
 }
 
 /** A database that is nowhere. */
@@ -49,17 +30,12 @@ const nowhere = adminOf({ port: 1, username: 'root', password: 'Of the administr
 
 test('a port where nobody listens, and a name that nobody has', async (t) => {
   const deadline = Date.now() + 20_000
-  await assertUnreachable(t, connect({ ...nowhere, deadline }), /ECONNREFUSED/, 3000)
-  await assertUnreachable(t, connect({ ...nowhere, host: 'db.invalid', deadline }), /db\.invalid/, 5000)
-  await assertUnreachable(
-    t,
-    connect({ ...nowhere, deadline, signal: AbortSignal.abort() }),
-    /gone away/,
-    3000,
-  )
+  await assertOutOfReach(t, connect({ ...nowhere, deadline }), /ECONNREFUSED/, 3000)
+  await assertOutOfReach(t, connect({ ...nowhere, host: 'db.invalid', deadline }), /db\.invalid/, 5000)
+  await assertOutOfReach(t, connect({ ...nowhere, deadline, signal: AbortSignal.abort() }), /gone away/, 3000)
   const verifying = connect({ ...nowhere, query: 'ssl-mode=VERIFY_CA', deadline })
-  await assertUnreachable(t, verifying, /needs the CA's certificate/, 3000)
-  await assertUnreachable(t, connect({ ...nowhere, query: 'ssl-mode=on', deadline }), /"ON".*unknown/, 3000)
+  await assertOutOfReach(t, verifying, /needs the CA's certificate/, 3000)
+  await assertOutOfReach(t, connect({ ...nowhere, query: 'ssl-mode=on', deadline }), /"ON".*unknown/, 3000)
 })
 
 test('a server that accepts and never answers is given up after five seconds', async (t) => {
@@ -68,9 +44,9 @@ test('a server that accepts and never answers is given up after five seconds', a
   const caller = new AbortController()
   setTimeout(() => caller.abort(), 300)
   await Promise.all([
-    assertUnreachable(t, connect(admin), /within 5 s/, 8000),
-    assertUnreachable(t, connect({ ...admin, deadline: Date.now() + 400 }), /deadline/, 3000),
-    assertUnreachable(t, connect({ ...admin, signal: caller.signal }), /gone away/, 3000),
+    assertOutOfReach(t, connect(admin), /within 5 s/, 8000),
+    assertOutOfReach(t, connect({ ...admin, deadline: Date.now() + 400 }), /deadline/, 3000),
+    assertOutOfReach(t, connect({ ...admin, signal: caller.signal }), /gone away/, 3000),
   ])
   await sleep(50)
   t.is(relay.open, 0)
@@ -94,16 +70,16 @@ for (const make of makes) {
     const through = { host: '127.0.0.1', port: relay.port }
     const users = await connect(server.admin({ ...through, deadline: Date.now() + 1500 }))
     relay.silentAfter(0, true, () => {})
-    await assertUnreachable(t, users.list(), /did not answer before the request's deadline/, 4000)
+    await assertOutOfReach(t, users.list(), /did not answer before the request's deadline/, 4000)
     await users.close()
     await sleep(100)
     t.is(relay.open, 0)
     await relay.stop()
     const refused = connect(server.admin({ password: 'no' }))
-    await assertUnreachable(t, refused, /refuses the password of administrator "root".*rotating/, 3000)
+    await assertOutOfReach(t, refused, /refuses the password of administrator "root".*rotating/, 3000)
     const more = await connect(server.admin())
     await server.stop()
-    await assertUnreachable(t, more.list(), /closed|shut|lost/i, 3000)
+    await assertOutOfReach(t, more.list(), /closed|shut|lost/i, 3000)
     await more.close()
     await more.close()
   })
@@ -113,12 +89,13 @@ for (const make of makes) {
       const server = await servers.start()
       const relay = await Relay.start(3306, server.address)
       const through = { host: '127.0.0.1', port: relay.port }
-      const work = (users: Users) => (call === 'create' ? users.create(made) : users.drop(made.name))
+      const work = (users: Users) =>
+        call === 'create' ? users.create(conspicuous) : users.drop(conspicuous.name)
       const prepare = async () => {
         relay.relayAll()
         await server.query('DROP DATABASE IF EXISTS app')
-        await server.query(`DROP USER IF EXISTS ${made.name}`)
-        if (call === 'drop') await using(server.admin(), (users) => users.create(made))
+        await server.query(`DROP USER IF EXISTS ${conspicuous.name}`)
+        if (call === 'drop') await using(server.admin(), (users) => users.create(conspicuous))
       }
       await prepare()
       await using(server.admin(through), work)
@@ -132,11 +109,11 @@ for (const make of makes) {
           const caller = new AbortController()
           relay.silentAfter(count, forwardsNext, () => setTimeout(() => caller.abort(), 20))
           const admin = server.admin({ ...through, signal: caller.signal })
-          await assertUnreachable(t, using(admin, work), /gone away/, 5000, what)
+          await assertOutOfReach(t, using(admin, work), /gone away/, 5000, what)
           await using(server.admin(), async (users) => {
             await work(users)
-            t.deepEqual(await users.list(), call === 'create' ? [made.name] : [], what)
-            t.is(await users.works(made), call === 'create', what)
+            t.deepEqual(await users.list(), call === 'create' ? [conspicuous.name] : [], what)
+            t.is(await users.works(conspicuous), call === 'create', what)
           })
         }
       }
@@ -172,13 +149,13 @@ for (const make of makes) {
       const opened = connect(encrypted.admin({ query, caBundle, ...where }))
       const what = `${query} ${JSON.stringify(where)}`
       if (outcome === 'ok') await (await opened).close()
-      else await assertUnreachable(t, opened, outcome, 5000, what)
+      else await assertOutOfReach(t, opened, outcome, 5000, what)
     }
     await (await connect(clear.admin())).close()
     for (const query of ['ssl-mode=REQUIRED', '']) {
       const caBundle = query === '' ? ca : undefined
       const refused = connect(clear.admin({ query, caBundle }))
-      await assertUnreachable(t, refused, /does not support secure connection/, 5000, query)
+      await assertOutOfReach(t, refused, /does not support secure connection/, 5000, query)
     }
     await rm(directory, { recursive: true })
     await relay.stop()

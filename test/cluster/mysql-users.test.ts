@@ -1,43 +1,19 @@
 /** Bindings' users inside real servers that speak MySQL's protocol: what they may do, how they come and go. */
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { type Connection, createConnection } from 'mysql2/promise'
-import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
+import { type Account, Unreachable } from '../../shared/kubedb/databases/database.ts'
 import { mysql } from '../../shared/kubedb/databases/mysql.ts'
 import { connect } from '../../shared/kubedb/databases/mysql-users.ts'
-import { base32 } from '../../shared/kubedb/names.ts'
 import type { Role } from '../../shared/nouns.ts'
+import { account, roles, usersOver } from './binding-users.ts'
 import { type Login, type Make, makes, type Server, Servers } from './mysql-server.ts'
-
-const roles: readonly Role[] = ['owner', 'readWrite', 'readOnly']
-
-function account(role: Role = 'owner'): Account {
-  return { name: `b${base32(randomBytes(20)).slice(0, 26)}`, password: randomBytes(16).toString('hex'), role }
-}
 
 function login({ name, password }: Account, database = 'app'): Login {
   return { user: name, password, database }
 }
 
-async function using<T>(admin: Admin, work: (users: Users) => Promise<T>): Promise<T> {
-  const users = await connect(admin, 'the server')
-  try {
-    return await work(users)
-  } finally {
-    await users.close()
-  }
-}
-
-async function bind(server: Server, role: Role = 'owner', changes: Partial<Admin> = {}): Promise<Account> {
-  const made = account(role)
-  await using(server.admin(changes), (users) => users.create(made))
-  return made
-}
-
-function unbind(server: Server, { name }: Account, changes: Partial<Admin> = {}): Promise<void> {
-  return using(server.admin(changes), (users) => users.drop(name))
-}
+const { using, bind, unbind } = usersOver((admin) => connect(admin, 'the server'))
 
 /** @returns `ok`, `denied` for any lack of a privilege, or the error's name */
 async function outcome(work: Promise<unknown>): Promise<string> {

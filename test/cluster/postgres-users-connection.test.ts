@@ -1,41 +1,16 @@
 /** The administrator's connection: encryption, deadlines, silence, refusals, and cuts at every message. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { inspect } from 'node:util'
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 import type { Client } from 'pg'
-import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
+import type { Users } from '../../shared/kubedb/databases/database.ts'
 import { connect } from '../../shared/kubedb/databases/postgres-users.ts'
 import { adminOf } from '../support/admin.ts'
 import { makeCertificates } from '../support/certificates.ts'
+import { assertUnreachable, conspicuous, usersOver } from './binding-users.ts'
 import { installations, type Server, Servers } from './postgres-server.ts'
 import { Relay } from './relay.ts'
 
-const made: Account = { name: `b${'a'.repeat(26)}`, password: 'K9'.repeat(16), role: 'owner' }
-
-async function using<T>(admin: Admin, work: (users: Users) => Promise<T>): Promise<T> {
-  const users = await connect(admin)
-  try {
-    return await work(users)
-  } finally {
-    await users.close()
-  }
-}
-
-async function assertUnreachable(
-  t: ExecutionContext,
-  work: Promise<unknown>,
-  message: RegExp,
-  within: number,
-  what = '',
-): Promise<void> {
-  const start = Date.now()
-  const error = await t.throwsAsync(work, { instanceOf: Unreachable }, what)
-  t.true(Date.now() - start < within, `${what}: took ${Date.now() - start} ms`)
-  t.regex(error.message, message, what)
-  for (const secret of ['Of the administrator', made.password]) {
-    t.false(inspect(error, { depth: 9 }).includes(secret), what)
-  }
-}
+const { using } = usersOver(connect)
 
 /** Replaces pg_hba.conf of a running server. */
 async function admit(server: Server, line: string): Promise<void> {
@@ -50,7 +25,7 @@ async function admit(server: Server, line: string): Promise<void> {
 /** As if no bind had ever come. */
 async function forget(server: Server): Promise<void> {
   await server.query('DROP DATABASE IF EXISTS app WITH (FORCE)')
-  for (const name of [made.name, 'osb_owner', 'osb_read_write', 'osb_read_only']) {
+  for (const name of [conspicuous.name, 'osb_owner', 'osb_read_write', 'osb_read_only']) {
     const found = await server.query(`SELECT 1 FROM pg_roles WHERE rolname = '${name}'`)
     if (found.length > 0) await server.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`)
   }
@@ -116,14 +91,15 @@ for (const [index, installation] of installations().entries()) {
       async (t) => {
         const server = await servers.start()
         const relay = await Relay.start(server.port)
-        const work = (users: Users) => (call === 'create' ? users.create(made) : users.drop(made.name))
+        const work = (users: Users) =>
+          call === 'create' ? users.create(conspicuous) : users.drop(conspicuous.name)
         const prepare = async () => {
           relay.relayAll()
           await forget(server)
           if (call === 'create') return
-          await using(server.admin(), (users) => users.create(made))
+          await using(server.admin(), (users) => users.create(conspicuous))
           // something to hand over, so that drop has all its steps
-          const login = { user: made.name, password: made.password, database: 'app' }
+          const login = { user: conspicuous.name, password: conspicuous.password, database: 'app' }
           await server.query('SET ROLE NONE; CREATE TABLE own (x int)', login)
         }
         await prepare()
@@ -141,8 +117,8 @@ for (const [index, installation] of installations().entries()) {
             await assertUnreachable(t, using(admin, work), /gone away/, 5000, what)
             await using(server.admin(), async (users) => {
               await work(users)
-              t.deepEqual(await users.list(), call === 'create' ? [made.name] : [], what)
-              t.is(await users.works(made), call === 'create', what)
+              t.deepEqual(await users.list(), call === 'create' ? [conspicuous.name] : [], what)
+              t.is(await users.works(conspicuous), call === 'create', what)
             })
           }
         }
@@ -161,12 +137,12 @@ for (const [index, installation] of installations().entries()) {
     await holder.query('SELECT pg_advisory_lock(7302625301)')
     const caller = new AbortController()
     setTimeout(() => caller.abort(), 300)
-    const aborted = using(server.admin({ signal: caller.signal }), (users) => users.create(made))
+    const aborted = using(server.admin({ signal: caller.signal }), (users) => users.create(conspicuous))
     await assertUnreachable(t, aborted, /gone away/, 3000)
-    const late = using(server.admin({ deadline: Date.now() + 500 }), (users) => users.create(made))
+    const late = using(server.admin({ deadline: Date.now() + 500 }), (users) => users.create(conspicuous))
     await assertUnreachable(t, late, /deadline|timeout/, 3000)
     await holder.end()
-    await using(server.admin(), (users) => users.create(made))
+    await using(server.admin(), (users) => users.create(conspicuous))
     await server.stop()
   })
 
@@ -178,7 +154,7 @@ for (const [index, installation] of installations().entries()) {
     )
     await sleep(100)
     await assertUnreachable(t, users.list(), /terminating connection/, 3000)
-    await assertUnreachable(t, users.create(made), /terminating connection/, 3000)
+    await assertUnreachable(t, users.create(conspicuous), /terminating connection/, 3000)
     await users.close()
     await users.close()
     const more = await connect(server.admin())

@@ -1,43 +1,20 @@
 /** Bindings' users inside real PostgreSQL servers: what they may do, how they come and go. */
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import { type Client, DatabaseError } from 'pg'
-import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
+import { type Account, Unreachable } from '../../shared/kubedb/databases/database.ts'
 import { connect } from '../../shared/kubedb/databases/postgres-users.ts'
-import { base32 } from '../../shared/kubedb/names.ts'
 import type { Role } from '../../shared/nouns.ts'
+import { account, roles, usersOver } from './binding-users.ts'
 import { installations, type Server, Servers } from './postgres-server.ts'
 
-const roles: readonly Role[] = ['owner', 'readWrite', 'readOnly']
 const denied = '42501'
-
-function account(role: Role = 'owner'): Account {
-  return { name: `b${base32(randomBytes(20)).slice(0, 26)}`, password: randomBytes(16).toString('hex'), role }
-}
 
 function login({ name, password }: Account, database = 'app') {
   return { user: name, password, database }
 }
 
-async function using<T>(admin: Admin, work: (users: Users) => Promise<T>): Promise<T> {
-  const users = await connect(admin)
-  try {
-    return await work(users)
-  } finally {
-    await users.close()
-  }
-}
-
-async function bind(server: Server, role: Role = 'owner', changes: Partial<Admin> = {}): Promise<Account> {
-  const made = account(role)
-  await using(server.admin(changes), (users) => users.create(made))
-  return made
-}
-
-function unbind(server: Server, { name }: Account): Promise<void> {
-  return using(server.admin(), (users) => users.drop(name))
-}
+const { using, bind, unbind } = usersOver(connect)
 
 /** @returns the SQLSTATE with which the work ended, or `ok` */
 async function outcome(work: Promise<unknown>): Promise<string> {
