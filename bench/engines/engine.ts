@@ -1,12 +1,13 @@
 /** What differs from engine to engine in the benchmarks. */
 import type { JsonObject } from '../../shared/json.ts'
+import type { Offer } from '../../test/support/offers.ts'
 import type { Driver } from '../talk.ts'
 
 export interface Engine {
   /** as people write it */
   name: EngineName
   /** a plan with one server */
-  offer: { serviceId: string; planId: string }
+  offer: Offer
   /** parameters of an update that KubeDB carries out by an OpsRequest */
   change: JsonObject
   /** whether binds and unbinds are answered 202, and polls bring them to their end */

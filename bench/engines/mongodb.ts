@@ -1,5 +1,6 @@
 import { Db, MongoClient } from 'mongodb'
 import * as v from 'valibot'
+import { offerOf } from '../../test/support/offers.ts'
 import { type Driver, Ear, hearing, whenSettled } from '../talk.ts'
 import type { Engine } from './engine.ts'
 
@@ -57,10 +58,7 @@ function opening({ options }: MongoClient): () => Promise<MongoClient> {
 
 export const mongodb: Engine = {
   name: 'MongoDB',
-  offer: {
-    serviceId: 'd690058d-666c-45d8-ba98-fcb9fb47742e',
-    planId: 'af555bf0-45a1-4caa-a501-c49d783684bc',
-  },
+  offer: offerOf('mongodb', 'small'),
   change: { storage: '20Gi' },
   asynchronous: false,
   driver,

@@ -1,4 +1,5 @@
 import { Connection, createConnection } from 'mysql2'
+import { offerOf } from '../../test/support/offers.ts'
 import { type Driver, Ear, hearing, type Rename } from '../talk.ts'
 import type { Engine } from './engine.ts'
 
@@ -79,10 +80,7 @@ function told(
 
 export const mysql: Engine = {
   name: 'MySQL',
-  offer: {
-    serviceId: '938a70c5-f2bc-4658-82dd-566bed7797e9',
-    planId: '1b3719fb-1f02-42b7-98f3-c59f24bcd36e',
-  },
+  offer: offerOf('mysql', 'small'),
   change: { storage: '20Gi' },
   asynchronous: false,
   driver,

@@ -1,6 +1,7 @@
 import { type Agent, ClientRequest, OutgoingMessage } from 'node:http'
 import { Agent as TlsAgent } from 'node:https'
 import * as v from 'valibot'
+import { offerOf } from '../../test/support/offers.ts'
 import { type BareClient, bareClient } from '../bare-client.ts'
 import { type Driver, Ear, hearing } from '../talk.ts'
 import type { Engine } from './engine.ts'
@@ -45,10 +46,7 @@ function hear(ear: Ear<Agent, BareClient>, request: ClientRequest, content: stri
 
 export const opensearch: Engine = {
   name: 'OpenSearch',
-  offer: {
-    serviceId: '315fc21c-829e-4aa1-8c16-f7921c33550d',
-    planId: '4ff2c7ae-2e0d-4295-9f1b-70dfc6437f4b',
-  },
+  offer: offerOf('elasticsearch', 'opensearch-small'),
   change: { storage: '20Gi' },
   asynchronous: false,
   driver,

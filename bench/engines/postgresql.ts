@@ -1,5 +1,6 @@
 import { Client } from 'pg'
 import * as v from 'valibot'
+import { offerOf } from '../../test/support/offers.ts'
 import { type Driver, Ear, hearing, type Rename, whenSettled } from '../talk.ts'
 import type { Engine } from './engine.ts'
 
@@ -42,10 +43,7 @@ const renamed = (rename: Rename) => (value: unknown) => (typeof value === 'strin
 
 export const postgresql: Engine = {
   name: 'PostgreSQL',
-  offer: {
-    serviceId: '2010d83f-d908-4d9f-879c-ce8f5f527f2a',
-    planId: '252027a9-3bde-4afa-a251-4457ef08594e',
-  },
+  offer: offerOf('postgresql', 'small'),
   change: { storage: '20Gi' },
   asynchronous: false,
   driver,

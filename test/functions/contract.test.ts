@@ -14,6 +14,7 @@ import {
 import { isCell } from '../support/cells.ts'
 import { at, textAt } from '../support/cluster.ts'
 import { asAdministrator, canUse, databaseObject, inventoryOf, isEmpty } from '../support/inventory.ts'
+import { offerOf } from '../support/offers.ts'
 import { openApi, openApiMistakes } from '../support/openapi.ts'
 import { credentialsIn, planId, serviceId } from '../support/platform.ts'
 import { setSwitches } from '../support/switches.ts'
@@ -27,8 +28,8 @@ const broker = useBroker(test, {
 /** a cluster where changes of replicas fail, and brokers set up otherwise */
 const other = useBroker(test, { environment: { FINISHED_DELETE: '200', ENDPOINTS: 'true' } })
 
-const largePlan = 'fcca3ba1-84e3-41a2-ba70-2e8174e5cbb7'
-const demoPlan = 'c4bcf392-7ebb-4623-a79d-13d00d761d56'
+const largePlan = offerOf('postgresql', 'large-ha').planId
+const demoPlan = offerOf('postgresql', 'demo-postgresql').planId
 const incomplete = 'accepts_incomplete=true'
 const ids = `service_id=${serviceId}&plan_id=${planId}`
 const wish = { service_id: serviceId, plan_id: planId, organization_guid: 'org', space_guid: 'space' }

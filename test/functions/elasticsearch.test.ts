@@ -8,23 +8,23 @@ import type { JsonObject } from '../../shared/json.ts'
 import { bindingPath, instancePath, type OsbAnswer, useBroker } from '../support/broker.ts'
 import { textAt } from '../support/cluster.ts'
 import { addressOf } from '../support/inventory.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test)
 
-const service = '315fc21c-829e-4aa1-8c16-f7921c33550d'
 /** one node whose data is gone with it */
-const demo = 'c4e99557-3a81-452e-b9cf-660f01c155c0'
-const ids = `service_id=${service}&plan_id=${demo}&accepts_incomplete=true`
+const { serviceId, planId } = offerOf('elasticsearch', 'demo-elasticsearch')
+const ids = `service_id=${serviceId}&plan_id=${planId}&accepts_incomplete=true`
 
 const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 500)}`
 
 async function provisioned(t: ExecutionContext, version: string): Promise<string> {
   const id = randomUUID()
   const wish = {
-    service_id: service,
-    plan_id: demo,
+    service_id: serviceId,
+    plan_id: planId,
     organization_guid: 'o',
     space_guid: 's',
     parameters: { version },
@@ -42,7 +42,7 @@ async function bound(
   binding: string,
   role: string,
 ): Promise<JsonObject> {
-  const wish = { service_id: service, plan_id: demo, parameters: { role } }
+  const wish = { service_id: serviceId, plan_id: planId, parameters: { role } }
   const answer = await broker.put(bindingPath(instance, binding), wish, { query: 'accepts_incomplete=true' })
   t.is(answer.status, 201, brief(answer))
   return credentialsIn(answer)

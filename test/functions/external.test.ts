@@ -10,14 +10,12 @@ import { databaseName } from '../../shared/kubedb/names.ts'
 import { openBroker } from '../support/broker.ts'
 import { textAt, useCluster } from '../support/cluster.ts'
 import { addressOf, phaseIs } from '../support/inventory.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn, platformOf } from '../support/platform.ts'
 import { setSwitches } from '../support/switches.ts'
 
 /** The plan `small` of Redis. */
-const redis = {
-  serviceId: 'ccfd1c81-e59f-4875-a39f-75ba55320ce0',
-  planId: '16367535-3dc7-4c94-b932-16c1ba832ebe',
-}
+const redis = offerOf('redis', 'small')
 
 const cluster = useCluster(test)
 /** where no load balancer gets an address */

@@ -11,6 +11,7 @@ import { hash26 } from '../../shared/kubedb/names.ts'
 import { bindingPath, instancePath, useBroker } from '../support/broker.ts'
 import { at, objectIn, textAt } from '../support/cluster.ts'
 import { asAdministrator, databaseObject } from '../support/inventory.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn, planId, serviceId } from '../support/platform.ts'
 
 const broker = useBroker(test, { environment: { LOG_LEVEL: 'debug', METADATA_PREFIXES: 'example.com' } })
@@ -230,7 +231,7 @@ test.serial('a value of another type is refused in every parameter', async (t) =
     'metadata',
     'spec',
   ]
-  const custom = { ...wish, plan_id: '13373a9b-d5f5-4d9a-88df-d696bbc19071' }
+  const custom = { ...wish, plan_id: offerOf('postgresql', 'postgresql').planId }
   const right = (name: string, value: unknown) =>
     (name === 'suspended' && typeof value === 'boolean') ||
     (name === 'replicas' && value === 7) ||
@@ -252,7 +253,7 @@ test.serial('a value of another type is refused in every parameter', async (t) =
 })
 
 test.serial('parameters reach nothing but their own database', async (t) => {
-  const custom = { ...wish, plan_id: '13373a9b-d5f5-4d9a-88df-d696bbc19071' }
+  const custom = { ...wish, plan_id: offerOf('postgresql', 'postgresql').planId }
   const container = (more: JsonObject) => ({
     podTemplate: { spec: { containers: [{ name: 'postgres', ...more }] } },
   })

@@ -10,6 +10,7 @@ import { bindingPath, instancePath, type OsbAnswer, type TestBroker, useBroker }
 import { isCell } from '../support/cells.ts'
 import { at } from '../support/cluster.ts'
 import { canUse, inventoryOf, isEmpty, phaseIs } from '../support/inventory.ts'
+import { offerOf } from '../support/offers.ts'
 import { twoHoursPass } from '../support/passing-time.ts'
 import { credentialsIn, planId, serviceId } from '../support/platform.ts'
 import { setSwitches } from '../support/switches.ts'
@@ -161,7 +162,7 @@ const send: { [R in InstanceRequest]: (subject: Subject) => Promise<OsbAnswer> }
   'PUT SI other plan': (subject) =>
     subject.broker.put(
       instancePath(subject.instanceId),
-      wish({ plan: '41818203-0e2d-4d30-809f-a60c8c73dae8' }),
+      wish({ plan: offerOf('postgresql', 'demo-ha-postgresql').planId }),
       later,
     ),
   'PATCH SI other': ({ broker, instanceId }) =>

@@ -10,6 +10,7 @@ import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/names.t
 import { type OsbAnswer, useBroker } from '../support/broker.ts'
 import { catalogWith } from '../support/catalog-parts.ts'
 import { at, textAt } from '../support/cluster.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn, platformOf } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 
@@ -17,9 +18,8 @@ const broker = useBroker(test)
 const { cluster } = broker
 test.before('names of Services resolve', () => resolveServiceNames(cluster.names))
 
-const serviceId = 'e29aa5f5-e845-4f44-872d-9c34f9e7fc5a'
-const small = { serviceId, planId: '2790b37a-649e-4613-b34a-b8ce0859ea96' }
-const large = { serviceId, planId: 'd8561b17-98e6-4fd9-a0af-2e3459709cae' }
+const small = offerOf('kafka', 'small')
+const large = offerOf('kafka', 'large-ha')
 
 const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
 
@@ -108,7 +108,7 @@ test.serial('Kafka is not offered until its part is in the catalog', async (t) =
   const early = await platformOf(broker, small).provision(randomUUID())
   t.is(early.status, 400, brief(early))
   await writeFile(broker.catalogFile, catalogWith(['kafka.yaml']))
-  t.true((await broker.get('/v2/catalog')).text.includes(serviceId))
+  t.true((await broker.get('/v2/catalog')).text.includes(small.serviceId))
 })
 
 test('a single node: provisioned, bound, used, changed, unbound, deprovisioned', async (t) => {

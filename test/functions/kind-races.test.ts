@@ -10,7 +10,7 @@ import { at, useCluster } from '../support/cluster.ts'
 import { type Call, type Fault, shapeOf } from '../support/fault-call.ts'
 import { openFaultLane } from '../support/fault-lane.ts'
 import { inventoryOf, isEmpty } from '../support/inventory.ts'
-import { planId, serviceId } from '../support/platform.ts'
+import { type Offer, offerOf } from '../support/offers.ts'
 import { setSwitches } from '../support/switches.ts'
 
 const cluster = useCluster(test)
@@ -19,17 +19,11 @@ const dark = useCluster(test)
 
 const rounds = 150
 
-/** demo-memcached */
-const memcached = {
-  service_id: 'd88856cb-fe3f-4473-ba8b-641480da810f',
-  plan_id: 'af1ce2dc-5734-4e41-aaa2-8aa6a58d688f',
-}
-/** demo-redis */
-const redis = {
-  service_id: 'ccfd1c81-e59f-4875-a39f-75ba55320ce0',
-  plan_id: '4b6ad8a7-272e-4cfd-bb38-5b9d4bd3962f',
-}
-const postgresql = { service_id: serviceId, plan_id: planId }
+const asked = ({ serviceId, planId }: Offer) => ({ service_id: serviceId, plan_id: planId })
+
+const memcached = asked(offerOf('memcached', 'demo-memcached'))
+const redis = asked(offerOf('redis', 'demo-redis'))
+const postgresql = asked(offerOf('postgresql', 'small'))
 
 test(`one instance id asked for as two services at the same moment, ${rounds} times: one database, one 202, one 409`, async (t) => {
   await setSwitches(dark, { slow: '3600000' })

@@ -7,13 +7,11 @@ import { databaseName } from '../../shared/kubedb/names.ts'
 import { useBroker } from '../support/broker.ts'
 import { at, textAt } from '../support/cluster.ts'
 import { addressOf } from '../support/inventory.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn, platformOf } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 
-const small = {
-  serviceId: 'd88856cb-fe3f-4473-ba8b-641480da810f',
-  planId: 'fdce5e49-fa2d-480b-911d-3b399343c971',
-}
+const small = offerOf('memcached', 'small')
 
 const broker = useBroker(test)
 const { cluster } = broker

@@ -8,6 +8,7 @@ import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/names.t
 import { outcome } from '../cluster/mongodb-server.ts'
 import { type OsbAnswer, openBroker, useBroker } from '../support/broker.ts'
 import { at, textAt } from '../support/cluster.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn, type Platform, platformOf } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 
@@ -15,12 +16,6 @@ const broker = useBroker(test)
 const { cluster } = broker
 test.before('names of Services resolve', () => resolveServiceNames(cluster.names))
 
-const serviceId = 'd690058d-666c-45d8-ba98-fcb9fb47742e'
-const plans = {
-  small: 'af555bf0-45a1-4caa-a501-c49d783684bc',
-  'demo-mongodb-cluster': '6af19c54-7757-42e5-bb74-b8350037c4a2',
-  'large-sharded': '89eab624-db20-4f36-b028-f67837d5d6cb',
-}
 const denied = 13
 const wrongPassword = 18
 
@@ -66,9 +61,9 @@ async function remaining(instanceId: string): Promise<unknown[]> {
   return found.flatMap(({ body }) => at(body, 'items') ?? [])
 }
 
-for (const [plan, planId] of Object.entries(plans)) {
+for (const plan of ['small', 'demo-mongodb-cluster', 'large-sharded']) {
   test(`${plan}: provisioned, bound, used, unbound, deprovisioned`, async (t) => {
-    const platform = platformOf(broker, { serviceId, planId })
+    const platform = platformOf(broker, offerOf('mongodb', plan))
     const instanceId = await platform.instance()
     const [writing, reading] = [randomUUID(), randomUUID()]
     const owner = await bound(t, platform, instanceId, writing, 'owner')
@@ -106,7 +101,7 @@ for (const [plan, planId] of Object.entries(plans)) {
 
 test('the programs in the docs work with nothing but the credentials', async (t) => {
   const outside = await openBroker(t, { cluster, environment: { ADDRESSES: 'external' } })
-  const platform = platformOf(outside, { serviceId, planId: plans.small })
+  const platform = platformOf(outside, offerOf('mongodb', 'small'))
   const instanceId = await platform.instance()
   const credentials = await bound(t, platform, instanceId, randomUUID(), 'readWrite')
   await runPrograms(t, cluster, credentials, 'mongodb', { js: 'mongodb', python: 'pymongo' })

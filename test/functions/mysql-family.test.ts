@@ -9,6 +9,7 @@ import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/names.t
 import { type OsbAnswer, useBroker } from '../support/broker.ts'
 import { catalogWith } from '../support/catalog-parts.ts'
 import { at, textAt } from '../support/cluster.ts'
+import { type Offer, offerOf } from '../support/offers.ts'
 import { credentialsIn, platformOf } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 
@@ -17,10 +18,10 @@ const { cluster } = broker
 test.before('names of Services resolve', () => resolveServiceNames(cluster.names))
 
 /** What is offered, and what tells one from the other. */
-interface Offer {
+interface Candidate {
   readonly title: string
-  readonly serviceId: string
-  readonly planId: string
+  /** service and plan */
+  readonly offer: Offer
   readonly plural: string
   readonly type: string
   /** what its servers say that they are */
@@ -34,19 +35,17 @@ interface Offer {
 }
 
 const mariadb = {
-  serviceId: '82692866-8e4b-4ec0-815b-7ce19ae9072a',
   plural: 'mariadbs',
   type: 'mariadb',
   says: /MariaDB/,
   change: { configuration: { max_connections: 77, max_statement_time: 30 } },
 }
-const offers: Offer[] = [
-  { ...mariadb, title: 'a single MariaDB', planId: '2b28fa9b-31ae-48a9-a567-d9e261b9873c', servers: 1 },
-  { ...mariadb, title: 'a Galera cluster', planId: '0e71aff1-f377-4872-bd18-01c26551c8fa', servers: 3 },
+const candidates: Candidate[] = [
+  { ...mariadb, title: 'a single MariaDB', offer: offerOf('mariadb', 'small'), servers: 1 },
+  { ...mariadb, title: 'a Galera cluster', offer: offerOf('mariadb', 'large-ha'), servers: 3 },
   {
     title: 'a Percona XtraDB Cluster',
-    serviceId: '3b3ebf11-412c-4b87-8800-bceb51c0688f',
-    planId: '9b292d88-a249-4b99-8cd3-205a33c74f1f',
+    offer: offerOf('perconaxtradb', 'large'),
     plural: 'perconaxtradbs',
     type: 'mysql',
     // of MySQL or, where there is none, of MariaDB: which, is not Percona's matter
@@ -62,14 +61,14 @@ const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
 test.serial('none of them is offered until its part is in the catalog', async (t) => {
   const place = { organization_guid: 'org', space_guid: 'space' }
   t.is(await readFile(broker.catalogFile, 'utf8'), catalogWith([]))
-  for (const { serviceId, planId } of offers) {
-    const offer = { service_id: serviceId, plan_id: planId, ...place }
-    const early = await broker.put(`/v2/service_instances/${randomUUID()}`, offer)
+  for (const { offer } of candidates) {
+    const wish = { service_id: offer.serviceId, plan_id: offer.planId, ...place }
+    const early = await broker.put(`/v2/service_instances/${randomUUID()}`, wish)
     t.is(early.status, 400, brief(early))
   }
   await writeFile(broker.catalogFile, catalogWith(['mariadb.yaml', 'perconaxtradb.yaml']))
   const catalog = await broker.get('/v2/catalog')
-  for (const { serviceId } of offers) t.true(catalog.text.includes(serviceId))
+  for (const { offer } of candidates) t.true(catalog.text.includes(offer.serviceId))
 })
 
 /** What an application does with nothing but the URI of its binding. */
@@ -89,7 +88,7 @@ async function ask(client: Connection, statement: string): Promise<unknown> {
   return row && Object.values(row)[0]
 }
 
-async function remaining({ plural }: Offer, instanceId: string): Promise<unknown[]> {
+async function remaining({ plural }: Candidate, instanceId: string): Promise<unknown[]> {
   const label = `labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
   const ofDatabase = `labelSelector=app.kubernetes.io%2Finstance%3D${databaseName(instanceId, 32)}`
   const paths = [
@@ -103,9 +102,9 @@ async function remaining({ plural }: Offer, instanceId: string): Promise<unknown
   return found.flatMap(({ body }) => at(body, 'items') ?? [])
 }
 
-for (const offer of offers) {
-  test(`${offer.title}: provisioned, bound, used, changed, unbound, deprovisioned`, async (t) => {
-    const platform = platformOf(broker, offer)
+for (const candidate of candidates) {
+  test(`${candidate.title}: provisioned, bound, used, changed, unbound, deprovisioned`, async (t) => {
+    const platform = platformOf(broker, candidate.offer)
     const instanceId = await platform.instance()
     const [first, second] = [randomUUID(), randomUUID()]
     const bound = async (id: string, role: string) => {
@@ -114,27 +113,27 @@ for (const offer of offers) {
       return credentialsIn(answer)
     }
     const [owner, reader] = [await bound(first, 'owner'), await bound(second, 'readOnly')]
-    t.like(owner, { type: offer.type, protocol: 'mysql', database: 'app' })
+    t.like(owner, { type: candidate.type, protocol: 'mysql', database: 'app' })
     t.deepEqual(credentialsIn(await platform.fetchBinding(instanceId, first)), owner)
-    t.true((await remaining(offer, instanceId)).length > 0)
+    t.true((await remaining(candidate, instanceId)).length > 0)
     await runPrograms(t, cluster, owner, 'mysql', { js: 'mysql2/promise', python: 'pymysql' })
 
     await using(owner, async (client) => {
-      if (offer.refused) await t.throwsAsync(client.query(offer.refused), { message: /primary key/i })
-      t.regex(String(await ask(client, 'SELECT VERSION()')), offer.says)
+      if (candidate.refused) await t.throwsAsync(client.query(candidate.refused), { message: /primary key/i })
+      t.regex(String(await ask(client, 'SELECT VERSION()')), candidate.says)
       await client.query('CREATE TABLE notes (line varchar(20) PRIMARY KEY)')
       await client.query("INSERT INTO notes VALUES ('first')")
       await client.query(
         'CREATE TRIGGER upper BEFORE INSERT ON notes FOR EACH ROW SET NEW.line = UPPER(NEW.line)',
       )
     })
-    const changed = await platform.settle(instanceId, await platform.update(instanceId, offer.change))
+    const changed = await platform.settle(instanceId, await platform.update(instanceId, candidate.change))
     t.is(changed.body.state, 'succeeded', brief(changed))
     const live = await cluster.admin(
       'GET',
-      `${cluster.databasesPath(offer.plural)}/${databaseName(instanceId, 32)}`,
+      `${cluster.databasesPath(candidate.plural)}/${databaseName(instanceId, 32)}`,
     )
-    t.is(at(live.body, 'spec', 'replicas'), offer.servers)
+    t.is(at(live.body, 'spec', 'replicas'), candidate.servers)
 
     await using(reader, async (client) => {
       t.is(await ask(client, 'SELECT line FROM notes'), 'first')
@@ -152,7 +151,7 @@ for (const offer of offers) {
     t.is((await platform.unbind(instanceId, first, { asynchronous: false })).status, 200)
     const end = await platform.settle(instanceId, await platform.deprovision(instanceId))
     t.is(end.status, 410, brief(end))
-    t.deepEqual(await remaining(offer, instanceId), [])
+    t.deepEqual(await remaining(candidate, instanceId), [])
     for (const { password } of [owner, reader])
       t.false(broker.lines.some((line) => line.includes(String(password))))
   })

@@ -7,16 +7,13 @@ import type { JsonObject } from '../../shared/json.ts'
 import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/names.ts'
 import { type OsbAnswer, useBroker } from '../support/broker.ts'
 import { at, textAt } from '../support/cluster.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn, type Platform, platformOf } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test)
 const { cluster } = broker
 test.before('names of Services resolve', () => resolveServiceNames(cluster.names))
-
-const serviceId = '938a70c5-f2bc-4658-82dd-566bed7797e9'
-const small = '1b3719fb-1f02-42b7-98f3-c59f24bcd36e'
-const group = '3a76e4b5-47ca-49db-a31f-75c9db2af8d4'
 
 const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
 
@@ -63,9 +60,9 @@ async function remaining(instanceId: string): Promise<unknown[]> {
   return found.flatMap(({ body }) => at(body, 'items') ?? [])
 }
 
-for (const [plan, planId] of Object.entries({ small, group })) {
+for (const plan of ['small', 'large-ha']) {
   test(`${plan}: provisioned, bound, used, changed, unbound, deprovisioned`, async (t) => {
-    const platform = platformOf(broker, { serviceId, planId })
+    const platform = platformOf(broker, offerOf('mysql', plan))
     const instanceId = await platform.instance()
     const [first, second, third] = [randomUUID(), randomUUID(), randomUUID()]
     const owner = await bound(t, platform, instanceId, first, 'owner')
@@ -90,7 +87,7 @@ for (const [plan, planId] of Object.entries({ small, group })) {
 
     await runPrograms(t, cluster, owner, 'mysql', { js: 'mysql2/promise', python: 'pymysql' })
 
-    const change = { cpu: planId === small ? '600m' : '2500m', configuration: { max_connections: 77 } }
+    const change = { cpu: plan === 'small' ? '600m' : '2500m', configuration: { max_connections: 77 } }
     const changed = await platform.settle(instanceId, await platform.update(instanceId, change))
     t.is(changed.body.state, 'succeeded', brief(changed))
 

@@ -9,6 +9,7 @@ import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/names.t
 import { type OsbAnswer, useBroker } from '../support/broker.ts'
 import { catalogWith } from '../support/catalog-parts.ts'
 import { at, textAt } from '../support/cluster.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn, platformOf } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 
@@ -16,10 +17,7 @@ const broker = useBroker(test)
 const { cluster } = broker
 test.before('names of Services resolve', () => resolveServiceNames(cluster.names))
 
-const small = {
-  serviceId: 'c822794b-6af1-4fae-afee-c9c783d0ce05',
-  planId: '535fea69-d916-4a71-b541-cf919b6508ae',
-}
+const small = offerOf('rabbitmq', 'small')
 
 const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
 

@@ -11,13 +11,11 @@ import type { OsbAnswer } from '../support/broker.ts'
 import { at, useCluster } from '../support/cluster.ts'
 import { crashAt, crashPoints, nameOfPoint } from '../support/crash-points.ts'
 import { openFaultLane } from '../support/fault-lane.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn } from '../support/platform.ts'
 import { opensRedis } from '../support/redis.ts'
 
-const offer = {
-  serviceId: 'ccfd1c81-e59f-4875-a39f-75ba55320ce0',
-  planId: '16367535-3dc7-4c94-b932-16c1ba832ebe',
-}
+const offer = offerOf('redis', 'small')
 
 const cluster = useCluster(test)
 

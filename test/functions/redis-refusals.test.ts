@@ -14,15 +14,13 @@ import { at, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
 import { openFaultLane } from '../support/fault-lane.ts'
 import { bindingsOf } from '../support/inventory.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn } from '../support/platform.ts'
 import { opensRedis } from '../support/redis.ts'
 import { setSwitches } from '../support/switches.ts'
 import { usersRequestsCarriedOut, usersRequestsOf } from '../support/users-requests.ts'
 
-const offer = {
-  serviceId: 'ccfd1c81-e59f-4875-a39f-75ba55320ce0',
-  planId: '16367535-3dc7-4c94-b932-16c1ba832ebe',
-}
+const offer = offerOf('redis', 'small')
 
 /** where KubeDB misbehaves, for one test after the other */
 const unwilling = useCluster(test)

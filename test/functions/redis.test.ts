@@ -6,13 +6,13 @@ import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/names.t
 import { useBroker } from '../support/broker.ts'
 import { at, textAt } from '../support/cluster.ts'
 import { addressOf } from '../support/inventory.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn, platformOf } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 import { openRedis, openRedisCluster, opensRedis, tellRedis } from '../support/redis.ts'
 
-const serviceId = 'ccfd1c81-e59f-4875-a39f-75ba55320ce0'
-const small = { serviceId, planId: '16367535-3dc7-4c94-b932-16c1ba832ebe' }
-const ha = { serviceId, planId: '49153990-4154-42d0-930a-7c699cfdfee3' }
+const small = offerOf('redis', 'small')
+const ha = offerOf('redis', 'large-ha')
 
 /** of the programs in the docs */
 const drivers = { js: '@redis/client', python: 'redis' }

@@ -5,12 +5,12 @@ import test, { type ExecutionContext } from 'ava'
 import { bindingPath, instancePath, openBroker, type TestBroker } from '../support/broker.ts'
 import { textAt, useCluster } from '../support/cluster.ts'
 import { canUse, inventoryOf, isEmpty } from '../support/inventory.ts'
+import { offerOf } from '../support/offers.ts'
 import { credentialsIn, planId, platformOf, serviceId } from '../support/platform.ts'
 
 const cluster = useCluster(test)
 
-/** the plan `demo-postgresql` */
-const otherPlan = 'c4bcf392-7ebb-4623-a79d-13d00d761d56'
+const otherPlan = offerOf('postgresql', 'demo-postgresql').planId
 const later = { query: 'accepts_incomplete=true' }
 
 /** To a platform another id is another plan or service: the one of the old id has gone. */

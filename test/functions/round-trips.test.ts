@@ -11,6 +11,7 @@ import { useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
 import { type FaultLane, openFaultLane } from '../support/fault-lane.ts'
 import { bindingsOf, phaseIs } from '../support/inventory.ts'
+import { offerOf } from '../support/offers.ts'
 import type { Platform } from '../support/platform.ts'
 import { copyBindingRecord, copyInstanceRecord } from '../support/record-copies.ts'
 import { roundsOf } from '../support/rounds.ts'
@@ -138,10 +139,7 @@ for (const engine of bindableEngines) {
 
 test('Redis: binds and unbinds ask the same with 301 bindings as with one, and 300 users are made by one request', async (t) => {
   t.timeout(240_000)
-  const offer = {
-    serviceId: 'ccfd1c81-e59f-4875-a39f-75ba55320ce0',
-    planId: '16367535-3dc7-4c94-b932-16c1ba832ebe',
-  }
+  const offer = offerOf('redis', 'small')
   const lane = await openFaultLane(t, { cluster, offer, environment: patient })
   const { platform } = lane
   const instanceId = await platform.instance()
@@ -179,10 +177,7 @@ test('Redis: binds and unbinds ask the same with 301 bindings as with one, and 3
 })
 
 test('Memcached: what is shared is read once', async (t) => {
-  const offer = {
-    serviceId: 'd88856cb-fe3f-4473-ba8b-641480da810f',
-    planId: 'fdce5e49-fa2d-480b-911d-3b399343c971',
-  }
+  const offer = offerOf('memcached', 'small')
   const lane = await openFaultLane(t, { cluster, offer, environment: patient })
   const { platform } = lane
   const instanceId = await platform.instance()

@@ -12,6 +12,7 @@ import { resolveServiceNames } from '../../sandbox/names.ts'
 import type { JsonObject } from '../../shared/json.ts'
 import { openBroker, type TestBroker } from '../support/broker.ts'
 import { textAt, useCluster } from '../support/cluster.ts'
+import { type Offer, offerOf } from '../support/offers.ts'
 import { credentialsIn, type Platform, platformOf } from '../support/platform.ts'
 
 const cluster = useCluster(test)
@@ -21,9 +22,8 @@ test.before('names of Services', () => resolveServiceNames(cluster.names))
 
 interface Engine {
   title: string
-  serviceId: string
   /** a plan with one server */
-  planId: string
+  offer: Offer
   /** Logs in and asks something. `ca` undefined: trusts what everybody trusts. Throws what the driver throws. */
   use(credentials: JsonObject, ca: string | undefined): Promise<unknown>
 }
@@ -33,8 +33,7 @@ const text = (credentials: JsonObject, key: string) => textAt(credentials, key)
 const engines: readonly Engine[] = [
   {
     title: 'PostgreSQL',
-    serviceId: '2010d83f-d908-4d9f-879c-ce8f5f527f2a',
-    planId: '252027a9-3bde-4afa-a251-4457ef08594e',
+    offer: offerOf('postgresql', 'small'),
     async use(credentials, ca) {
       const client = new Client({
         host: text(credentials, 'host'),
@@ -55,8 +54,7 @@ const engines: readonly Engine[] = [
   },
   {
     title: 'MySQL',
-    serviceId: '938a70c5-f2bc-4658-82dd-566bed7797e9',
-    planId: '1b3719fb-1f02-42b7-98f3-c59f24bcd36e',
+    offer: offerOf('mysql', 'small'),
     async use(credentials, ca) {
       const client = await createConnection({
         host: text(credentials, 'host'),
@@ -73,8 +71,7 @@ const engines: readonly Engine[] = [
   },
   {
     title: 'MongoDB',
-    serviceId: 'd690058d-666c-45d8-ba98-fcb9fb47742e',
-    planId: 'af555bf0-45a1-4caa-a501-c49d783684bc',
+    offer: offerOf('mongodb', 'small'),
     async use(credentials, ca) {
       const client = new MongoClient(text(credentials, 'uri'), {
         serverSelectionTimeoutMS: 4000,
@@ -89,8 +86,7 @@ const engines: readonly Engine[] = [
   },
   {
     title: 'Redis',
-    serviceId: 'ccfd1c81-e59f-4875-a39f-75ba55320ce0',
-    planId: '16367535-3dc7-4c94-b932-16c1ba832ebe',
+    offer: offerOf('redis', 'small'),
     async use(credentials, ca) {
       const client = createClient({
         url: text(credentials, 'uri'),
@@ -105,8 +101,7 @@ const engines: readonly Engine[] = [
   },
   {
     title: 'Memcached',
-    serviceId: 'd88856cb-fe3f-4473-ba8b-641480da810f',
-    planId: 'fdce5e49-fa2d-480b-911d-3b399343c971',
+    offer: offerOf('memcached', 'small'),
     async use(credentials, ca = rootCertificates.join('\n')) {
       const session = await openMemcached({
         address: text(credentials, 'host'),
@@ -123,7 +118,7 @@ const engines: readonly Engine[] = [
 ]
 
 /** The catalog with an issuer in a plan, as whoever runs a broker puts it there. */
-async function offerTls(broker: TestBroker, planId: string): Promise<void> {
+async function offerTls(broker: TestBroker, { planId }: Offer): Promise<void> {
   const whole = await readFile(broker.catalogFile, 'utf8')
   const mark = '\n        parameters:\n'
   const at = whole.indexOf(mark, whole.indexOf(`id: ${planId}`))
@@ -141,12 +136,12 @@ async function bound(t: ExecutionContext, platform: Platform, instanceId: string
   return credentialsIn(await platform.fetchBinding(instanceId, bindingId))
 }
 
-for (const { title, serviceId, planId, use } of engines) {
+for (const { title, offer, use } of engines) {
   test(`${title}: an issuer of the plan makes certificates that applications can check`, async (t) => {
     t.timeout(240_000)
     const broker = await openBroker(t, { cluster })
-    await offerTls(broker, planId)
-    const platform = platformOf(broker, { serviceId, planId })
+    await offerTls(broker, offer)
+    const platform = platformOf(broker, offer)
     const unknown = await platform.provision(randomUUID(), { tls: 'another' })
     t.is(unknown.status, 400, unknown.text)
     t.regex(String(unknown.body.description), /^parameters\.tls: .*internal/)
@@ -170,10 +165,10 @@ test('TLS can be given to a database that has none, and taken away again', async
   t.timeout(240_000)
   const [postgres] = engines
   if (!postgres) throw new Error('no engine')
-  const { serviceId, planId, use } = postgres
+  const { offer, use } = postgres
   const broker = await openBroker(t, { cluster })
-  await offerTls(broker, planId)
-  const platform = platformOf(broker, { serviceId, planId })
+  await offerTls(broker, offer)
+  const platform = platformOf(broker, offer)
   const instanceId = await platform.instance()
   const change = async (parameters: JsonObject) => {
     const end = await platform.settle(instanceId, await platform.update(instanceId, parameters))

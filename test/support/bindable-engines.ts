@@ -10,6 +10,7 @@ import type { Json, JsonObject } from '../../shared/json.ts'
 import { databaseName } from '../../shared/kubedb/names.ts'
 import { type TestCluster, textAt } from './cluster.ts'
 import { addressOf, encryptionOf, secretOf } from './inventory.ts'
+import { type Offer, offerOf } from './offers.ts'
 import { searchProtocol } from './wire/http.ts'
 import { mongodbProtocol } from './wire/mongodb.ts'
 import { mysqlProtocol } from './wire/mysql.ts'
@@ -27,7 +28,7 @@ export interface Inside {
 
 export interface BindableEngine {
   title: string
-  offer: { serviceId: string; planId: string }
+  offer: Offer
   /** of its KubeDB kind */
   plural: string
   /** of an instance */
@@ -78,10 +79,7 @@ const Role = v.object({ rolname: v.string() })
 const postgres: BindableEngine = {
   title: 'PostgreSQL',
   plural: 'postgreses',
-  offer: {
-    serviceId: '2010d83f-d908-4d9f-879c-ce8f5f527f2a',
-    planId: '252027a9-3bde-4afa-a251-4457ef08594e',
-  },
+  offer: offerOf('postgresql', 'small'),
   parameters: {},
   protocol: postgresProtocol,
   atOnce: 6,
@@ -148,10 +146,7 @@ const mysqlUsers = "SELECT DISTINCT User FROM mysql.user WHERE User REGEXP '^b[a
 const mysql: BindableEngine = {
   title: 'MySQL',
   plural: 'mysqls',
-  offer: {
-    serviceId: '938a70c5-f2bc-4658-82dd-566bed7797e9',
-    planId: '1b3719fb-1f02-42b7-98f3-c59f24bcd36e',
-  },
+  offer: offerOf('mysql', 'small'),
   parameters: {},
   protocol: mysqlProtocol,
   atOnce: 6,
@@ -200,10 +195,7 @@ const UsersInfo = v.object({ users: v.array(v.object({ user: v.string() })) })
 const mongodb: BindableEngine = {
   title: 'MongoDB',
   plural: 'mongodbs',
-  offer: {
-    serviceId: 'd690058d-666c-45d8-ba98-fcb9fb47742e',
-    planId: 'af555bf0-45a1-4caa-a501-c49d783684bc',
-  },
+  offer: offerOf('mongodb', 'small'),
   parameters: {},
   protocol: mongodbProtocol,
   atOnce: 6,
@@ -232,10 +224,7 @@ const mongodb: BindableEngine = {
 
 const search = {
   plural: 'elasticsearches',
-  offer: {
-    serviceId: '315fc21c-829e-4aa1-8c16-f7921c33550d',
-    planId: 'c4e99557-3a81-452e-b9cf-660f01c155c0',
-  },
+  offer: offerOf('elasticsearch', 'demo-elasticsearch'),
   protocol: searchProtocol,
   // All users of OpenSearch are one document: who writes it at the same time as another has to write it again.
   atOnce: 2,

@@ -20,6 +20,7 @@ import { startEngineFaultProxy } from './engine-fault-proxy.ts'
 import type { Call, Interference } from './fault-call.ts'
 import { startFaultProxy } from './fault-proxy.ts'
 import { encryptionOf, type Inventory, inventoryOf } from './inventory.ts'
+import type { Offer } from './offers.ts'
 import { type Platform, platformOf } from './platform.ts'
 import { postgresProtocol } from './wire/postgres.ts'
 import type { Protocol } from './wire/wire.ts'
@@ -30,7 +31,7 @@ export const times = { requestBudget: 8, abandonedAfter: 11 }
 export interface FaultLaneOptions {
   cluster: TestCluster
   /** the plan that the platform asks for; PostgreSQL's `small` unless told otherwise */
-  offer?: { serviceId: string; planId: string }
+  offer?: Offer
   /** of its engine; PostgreSQL's unless told otherwise */
   protocol?: Protocol
   /** more environment variables of the functions */

@@ -3,10 +3,10 @@ import { randomUUID } from 'node:crypto'
 import type { JsonObject } from '../../shared/json.ts'
 import { bindingPath, instancePath, type OsbAnswer, type TestBroker } from './broker.ts'
 import { at, objectIn } from './cluster.ts'
+import { type Offer, offerOf } from './offers.ts'
 
-export const serviceId = '2010d83f-d908-4d9f-879c-ce8f5f527f2a'
 /** one server with a disk; cpu, memory, storage and suspended may change */
-export const planId = '252027a9-3bde-4afa-a251-4457ef08594e'
+export const { serviceId, planId } = offerOf('postgresql', 'small')
 
 const later = 'accepts_incomplete=true'
 
@@ -37,7 +37,7 @@ export interface BindOptions {
 }
 
 /** @param offer what it asks for */
-export function platformOf(broker: TestBroker, offer = { serviceId, planId }): Platform {
+export function platformOf(broker: TestBroker, offer: Offer = { serviceId, planId }): Platform {
   const plan = { service_id: offer.serviceId, plan_id: offer.planId }
   const ids = new URLSearchParams(plan).toString()
   const settle = async (path: string, begun: OsbAnswer): Promise<OsbAnswer> => {
