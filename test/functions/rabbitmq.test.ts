@@ -146,8 +146,15 @@ test('RabbitMQ: provisioned, bound in every role, used, changed, unbound, deprov
   const ended = await using(reader, async (client) => {
     t.is(await take(client, 'jobs'), 'second', 'messages outlive a restart')
     const close = new Promise<string>((resolve) => client.once('close', (error) => resolve(String(error))))
+    // Many of them: some end by themselves while the broker has them ended.
+    const others = await Promise.all(Array.from({ length: 40 }, () => connect(textAt(reader, 'uri'))))
+    const closed = others.map(
+      (other) => new Promise<string>((resolve) => other.once('close', (error) => resolve(String(error)))),
+    )
+    for (const other of others) other.on('error', () => undefined)
     const parting = await platform.unbind(instanceId, ids.readOnly, { asynchronous: false })
     t.is(parting.status, 200, brief(parting))
+    for (const reason of await Promise.all(closed)) t.regex(reason, /CONNECTION.FORCED/)
     return close
   })
   t.regex(ended, /CONNECTION.FORCED/, 'an open connection is of no use to a binding that is gone')

@@ -2,10 +2,11 @@
  * The users of bindings inside RabbitMQ, by the API of its management plugin, which KubeDB publishes at a Service of its
  * own. Import it only where users are made or removed.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import type { Account, Admin, Users } from './database.ts'
 import { HttpClient } from './http/client.ts'
-import { failure, unreachable } from './http/failure.ts'
+import { failure, Refusal, unreachable } from './http/failure.ts'
 import { algorithm, hashOf, isHashOf, permissionsOf, samePermissions } from './rabbitmq-users/account.ts'
 
 /** Names that the broker gives; everything else in the server belongs to others. */
@@ -113,7 +114,16 @@ async function create(client: HttpClient, vhost: string, account: Account): Prom
 async function drop(client: HttpClient, name: string): Promise<void> {
   assertOurs(name)
   await client.find(anything, 'DELETE', `/api/users/${part(name)}`)
-  await client.find(anything, 'DELETE', `/api/connections/username/${part(name)}`)
+  for (let tries = 1; ; tries++) {
+    try {
+      await client.find(anything, 'DELETE', `/api/connections/username/${part(name)}`)
+      return
+    } catch (error) {
+      // One of them has ended by itself just when it was to be ended. Soon none is left of those.
+      if (tries === 10 || !(error instanceof Refusal && error.status === 500)) throw error
+      await delay(100)
+    }
+  }
 }
 
 function assertOurs(name: string): void {
