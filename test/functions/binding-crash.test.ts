@@ -172,11 +172,11 @@ for (const engine of bindableEngines) {
             t.pass()
             return
           }
-          const { offer, protocol } = engine
-          const lane = await openFaultLane(t, { cluster, offer, protocol })
+          const { offer, part, protocol } = engine
+          const lane = await openFaultLane(t, { cluster, offer, part, protocol })
           instance ??= lane.platform.instance(engine.parameters)
           const instanceId = await instance
-          await lane.cover(instanceId, engine.certificate)
+          await lane.cover(instanceId, engine.way)
           const trial = await trialOf(t, engine, lane, instanceId)
           // The very first bind sets up the server; that is a test of its own.
           const bindingId = randomUUID()

@@ -53,11 +53,11 @@ interface Scene {
 const patient = { REQUEST_BUDGET: '45', ABANDONED_AFTER: '120' }
 
 async function scene(t: ExecutionContext, engine: BindableEngine): Promise<Scene> {
-  const { offer, protocol } = engine
-  const lane = await openFaultLane(t, { cluster, offer, protocol, environment: patient })
+  const { offer, part, protocol } = engine
+  const lane = await openFaultLane(t, { cluster, offer, part, protocol, environment: patient })
   const { platform } = lane
   const instanceId = await platform.instance(engine.parameters)
-  await lane.cover(instanceId, engine.certificate)
+  await lane.cover(instanceId, engine.way)
   // Twice each: functions that are counted are awake and have their connections.
   for (const bindingId of [randomUUID(), randomUUID()]) {
     await platform.bind(instanceId, bindingId)

@@ -1,17 +1,20 @@
 /** Engines in which every binding has a user of its own over a connection: what tests about all of them need to know. */
+import { connect } from 'amqplib'
 import { hash } from 'bcryptjs'
 import { MongoClient } from 'mongodb'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { Client } from 'pg'
 import * as v from 'valibot'
 import { opensearchEngine } from '../../sandbox/engines/opensearch.ts'
+import { rabbitmqEngine } from '../../sandbox/engines/rabbitmq.ts'
 import { ask } from '../../sandbox/engines/request.ts'
 import type { Json, JsonObject } from '../../shared/json.ts'
 import { databaseName } from '../../shared/kubedb/names.ts'
 import { type TestCluster, textAt } from './cluster.ts'
+import type { Way } from './fault-lane.ts'
 import { addressOf, encryptionOf, secretOf } from './inventory.ts'
 import { type Offer, offerOf } from './offers.ts'
-import { searchProtocol } from './wire/http.ts'
+import { httpProtocol } from './wire/http.ts'
 import { mongodbProtocol } from './wire/mongodb.ts'
 import { mysqlProtocol } from './wire/mysql.ts'
 import { postgresProtocol } from './wire/postgres.ts'
@@ -38,8 +41,10 @@ export interface BindableEngine {
   atOnce: number
   /** some of its statements are sent at the same time, on connections of their own */
   sideBySide: boolean
-  /** alias of the certificate that the server shows, where every plan has one */
-  certificate?: string
+  /** file of examples/catalog without which it is not on offer */
+  part?: string
+  /** into the server that its users are made in */
+  way?: Way
   /** @returns true, or why there are no instances on this machine */
   available(): Promise<true | string>
   /** @returns the names of all users of bindings, as the server itself knows them, in alphabetical order */
@@ -225,11 +230,11 @@ const mongodb: BindableEngine = {
 const search = {
   plural: 'elasticsearches',
   offer: offerOf('elasticsearch', 'demo-elasticsearch'),
-  protocol: searchProtocol,
+  protocol: httpProtocol(9200),
   // All users of OpenSearch are one document: who writes it at the same time as another has to write it again.
   atOnce: 2,
   sideBySide: true,
-  certificate: 'http',
+  way: { certificate: 'http' },
   available: () => opensearchEngine('/nowhere').available(),
   async use(inside: Inside, credentials: JsonObject): Promise<void> {
     const as = { ...inside, ...login(credentials) }
@@ -302,12 +307,73 @@ const opensearch: BindableEngine = {
   },
 }
 
+const virtualHost = 'orders'
+
+/** @throws when it is answered with anything but success, or not being there */
+async function manage(
+  { address, username, password }: Inside,
+  method: string,
+  path: string,
+  body?: Json,
+): Promise<unknown> {
+  const login = { user: username, password }
+  const url = `http://${address}:15672/api${path}`
+  const { status, text } = await ask(url, { method, login, ...(body === undefined ? {} : { body }) })
+  if (status >= 300 && status !== 404) throw new Error(`${method} ${path}: ${status} ${text.slice(0, 300)}`)
+  return text === '' ? undefined : JSON.parse(text)
+}
+
+const rabbitmq: BindableEngine = {
+  title: 'RabbitMQ',
+  plural: 'rabbitmqs',
+  part: 'rabbitmq.yaml',
+  offer: offerOf('rabbitmq', 'small'),
+  parameters: { database: virtualHost },
+  protocol: httpProtocol(15672),
+  way: { service: '-dashboard' },
+  atOnce: 6,
+  sideBySide: false,
+  many: 300,
+  available: () => rabbitmqEngine('/nowhere').available(),
+  async users(inside) {
+    const found = v.parse(v.array(v.looseObject({ name: v.string() })), await manage(inside, 'GET', '/users'))
+    return found
+      .map(({ name }) => name)
+      .filter((name) => ours.test(name))
+      .sort()
+  },
+  async makeUsers(inside, names) {
+    for (const name of names) await manage(inside, 'PUT', `/users/${name}`, { password_hash: '', tags: '' })
+  },
+  async forget(inside) {
+    for (const name of await rabbitmq.users(inside)) await manage(inside, 'DELETE', `/users/${name}`)
+    await manage(inside, 'DELETE', `/vhosts/${virtualHost}`)
+  },
+  async use({ address }, credentials) {
+    const client = await connect({
+      hostname: address,
+      vhost: textAt(credentials, 'vhost'),
+      ...login(credentials),
+    })
+    client.on('error', () => undefined)
+    try {
+      const channel = await client.createConfirmChannel()
+      await channel.assertQueue('used', { durable: true })
+      channel.sendToQueue('used', Buffer.from(new Date().toISOString()))
+      await channel.waitForConfirms()
+    } finally {
+      await client.close()
+    }
+  },
+}
+
 export const bindableEngines: readonly BindableEngine[] = [
   postgres,
   mysql,
   mongodb,
   elasticsearch,
   opensearch,
+  rabbitmq,
 ]
 
 const login = (credentials: JsonObject) => ({
@@ -318,13 +384,14 @@ const login = (credentials: JsonObject) => ({
 /** @returns the way past all proxies into the server of an instance */
 export async function insideOf(
   cluster: TestCluster,
-  { certificate }: BindableEngine,
+  { way }: BindableEngine,
   instanceId: string,
 ): Promise<Inside> {
   const name = databaseName(instanceId, 40)
   const address = addressOf(cluster, `${name}.${cluster.namespaces.databases}.svc`)
   if (address === undefined) throw new Error(`no server of ${instanceId} runs`)
   const secret = await secretOf(cluster, `${name}-auth`)
+  const certificate = way?.certificate
   const ca = certificate === undefined ? undefined : (await encryptionOf(cluster, instanceId, certificate)).ca
   return { address, username: secret('username'), password: secret('password'), ca }
 }

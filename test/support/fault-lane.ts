@@ -8,13 +8,14 @@
  *
  * Several lanes may share one cluster: each has functions and proxies of its own.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import { databaseName } from '../../shared/kubedb/names.ts'
 import type { FunctionName } from '../../shared/routes.ts'
 import { openBroker, type TestBroker } from './broker.ts'
+import { catalogWith } from './catalog-parts.ts'
 import type { TestCluster } from './cluster.ts'
 import { startEngineFaultProxy } from './engine-fault-proxy.ts'
 import type { Call, Interference } from './fault-call.ts'
@@ -32,10 +33,20 @@ export interface FaultLaneOptions {
   cluster: TestCluster
   /** the plan that the platform asks for; PostgreSQL's `small` unless told otherwise */
   offer?: Offer
+  /** file of examples/catalog without which that is not on offer */
+  part?: string | undefined
   /** of its engine; PostgreSQL's unless told otherwise */
   protocol?: Protocol
   /** more environment variables of the functions */
   environment?: Readonly<Record<string, string>>
+}
+
+/** How functions come to the server of an engine. */
+export interface Way {
+  /** what the name of the Service ends with, after that of the database */
+  readonly service?: string
+  /** alias of the certificate that the server shows, where it speaks TLS */
+  readonly certificate?: string
 }
 
 export interface FaultLane {
@@ -53,9 +64,9 @@ export interface FaultLane {
   /**
    * Leads the functions to the instance's engine through the proxy; once it has a Service.
    *
-   * @param certificate alias of the one that the server shows, where it speaks TLS
+   * @param how it is reached, where that is not by its first Service and in clear
    */
-  cover(instanceId: string, certificate?: string): Promise<void>
+  cover(instanceId: string, how?: Way): Promise<void>
   inventory(instanceId: string): Promise<Inventory>
 }
 
@@ -96,6 +107,7 @@ export async function openFaultLane(t: ExecutionContext, options: FaultLaneOptio
       ...options.environment,
     },
   })
+  if (options.part !== undefined) await writeFile(broker.catalogFile, catalogWith([options.part]))
   const interfere = (interference: Interference) => {
     api.interference = interference
     engine.interference = interference
@@ -125,15 +137,11 @@ export async function openFaultLane(t: ExecutionContext, options: FaultLaneOptio
       const pid = broker.gateway.pid(name)
       if (pid !== undefined) process.kill(pid, 'SIGKILL')
     },
-    cover: async (instanceId, certificate) =>
+    cover: async (instanceId, { service = '', certificate } = {}) =>
       engine.cover(
-        serviceOf(cluster, instanceId),
+        `${databaseName(instanceId, 40)}${service}.${cluster.namespaces.databases}.svc`,
         certificate === undefined ? undefined : await encryptionOf(cluster, instanceId, certificate),
       ),
     inventory: (instanceId) => inventoryOf(cluster, instanceId),
   }
-}
-
-function serviceOf(cluster: TestCluster, instanceId: string): string {
-  return `${databaseName(instanceId, 40)}.${cluster.namespaces.databases}.svc`
 }

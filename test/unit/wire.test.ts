@@ -1,7 +1,7 @@
 /** Connections of engines are cut into statements and answers, however their bytes arrive. */
 import test from 'ava'
 import { BSON } from 'mongodb'
-import { searchProtocol } from '../support/wire/http.ts'
+import { httpProtocol } from '../support/wire/http.ts'
 import { mongodbProtocol } from '../support/wire/mongodb.ts'
 import { mysqlProtocol } from '../support/wire/mysql.ts'
 import { postgresProtocol } from '../support/wire/postgres.ts'
@@ -134,7 +134,7 @@ test('HTTP: bodies of a known length and in chunks', (t) => {
     'GET /b HTTP/1.1\r\nhost: x\r\n\r\n',
   ]
   t.deepEqual(
-    cutInto(searchProtocol.fromClient, Buffer.from(requests.join(''))).map(({ statement }) => statement),
+    cutInto(httpProtocol(9200).fromClient, Buffer.from(requests.join(''))).map(({ statement }) => statement),
     ['PUT /a', 'GET /b'],
   )
   const answers = [
@@ -142,6 +142,6 @@ test('HTTP: bodies of a known length and in chunks', (t) => {
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n0\r\n\r\n\r\n0\r\n\r\n',
     'HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n',
   ]
-  const ready = cutInto(searchProtocol.fromServer, Buffer.from(answers.join(''))).map((one) => one.ready)
+  const ready = cutInto(httpProtocol(9200).fromServer, Buffer.from(answers.join(''))).map((one) => one.ready)
   t.deepEqual(ready, [true, true, true])
 })

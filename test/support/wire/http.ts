@@ -1,16 +1,18 @@
-/** HTTP/1.1, as Elasticsearch and OpenSearch speak it: one request after the other on a connection. */
+/** HTTP/1.1, by which some engines are administered: one request after the other on a connection. */
 import { cut, type Message, type Protocol, type Sink } from './wire.ts'
 
-export const searchProtocol: Protocol = {
-  port: 9200,
-  greets: false,
-  fromClient: (sink) =>
-    messages(sink, (bytes, head) => {
-      const [method = '', path = ''] = head.split(' ')
-      return { bytes, statement: `${method} ${path}` }
-    }),
-  fromServer: (sink) => messages(sink, (bytes) => ({ bytes, ready: true })),
-  reads: (statement) => statement.startsWith('GET '),
+export function httpProtocol(port: number): Protocol {
+  return {
+    port,
+    greets: false,
+    fromClient: (sink) =>
+      messages(sink, (bytes, head) => {
+        const [method = '', path = ''] = head.split(' ')
+        return { bytes, statement: `${method} ${path}` }
+      }),
+    fromServer: (sink) => messages(sink, (bytes) => ({ bytes, ready: true })),
+    reads: (statement) => statement.startsWith('GET '),
+  }
 }
 
 function messages(sink: Sink, make: (bytes: Buffer, head: string) => Message): (data: Buffer) => void {
