@@ -2,12 +2,13 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 
 /**
- * Ports that systems give to nobody by themselves: not for connections (32768 and above), not for Services of type
- * NodePort (30000 and above). One that the system picked could go to somebody else again before its program listens.
+ * From 20000 to 24999: ports that systems give to nobody by themselves, as they do for connections (32768 and above) and
+ * for Services of type NodePort (30000 and above), and that no engine has. One that the system picked could go to
+ * somebody else again before its program listens.
  */
-const first = 10_000
+const first = 20_000
 const portsOfProcess = 50
-const processes = 400
+const processes = 100
 
 let given = 0
 

@@ -8,7 +8,7 @@ test.serial(
   async (t) => {
     const ports = [await freePort(), await freePort(), await freePort()]
     t.is(new Set(ports).size, 3)
-    for (const port of ports) t.true(port >= 10_000 && port < 30_000, String(port))
+    for (const port of ports) t.true(port >= 20_000 && port < 25_000, String(port))
   },
 )
 
