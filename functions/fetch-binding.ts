@@ -1,6 +1,6 @@
 import { brokerOf } from '../shared/broker.ts'
 import { BrokerError } from '../shared/errors.ts'
-import { findBinding, show } from '../shared/kubedb/bindings.ts'
+import { findBinding, show } from '../shared/kubedb/binding-fetch.ts'
 import { bindingState, fetchingBinding } from '../shared/kubedb/decide.ts'
 import { findInstance } from '../shared/kubedb/instance.ts'
 import { Status } from '../shared/osb/answers.ts'

@@ -1,5 +1,6 @@
 import { brokerOf } from '../shared/broker.ts'
-import { findBinding, pollBinding } from '../shared/kubedb/bindings.ts'
+import { findBinding } from '../shared/kubedb/binding-fetch.ts'
+import { pollBinding } from '../shared/kubedb/binding-poll.ts'
 import { decided } from '../shared/kubedb/broker.ts'
 import { findInstance } from '../shared/kubedb/instance.ts'
 import { parseOperationToken } from '../shared/kubedb/token.ts'

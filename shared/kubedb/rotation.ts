@@ -1,7 +1,8 @@
 /** Rotating a service binding: a successor with credentials of its own takes over what its predecessor was. */
 import { BrokerError } from '../errors.ts'
+import type { BindRequest } from './binding.ts'
+import { findBinding } from './binding-fetch.ts'
 import { isExpired } from './binding-record.ts'
-import { type BindRequest, findBinding } from './bindings.ts'
 import type { Broker } from './broker.ts'
 
 export interface Succession {
