@@ -52,6 +52,18 @@ export function codeOf(error: unknown): number {
 }
 
 /**
+ * @returns whether it is a socket's own error: the driver passes it on as it is when a connection ends just when a command
+ *   is written to it
+ */
+export function isOfSocket(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    /^(E[A-Z]+|ERR_(STREAM|SOCKET)_\w+)$/.test(String(error.code))
+  )
+}
+
+/**
  * @param error why a connection could not be opened, or was lost
  * @returns the sentence about it, without secrets
  */

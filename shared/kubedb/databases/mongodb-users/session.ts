@@ -5,7 +5,7 @@ import { isObject } from '../../../json.ts'
 import { type Admin, Unreachable } from '../database.ts'
 import { userDatabase } from '../mongodb.ts'
 import { at } from '../spec.ts'
-import { unreachable } from './failure.ts'
+import { isOfSocket, unreachable } from './failure.ts'
 
 /** milliseconds */
 const connectTimeout = 5000
@@ -103,7 +103,8 @@ export class Session {
     const sent = this.#client.db(userDatabase).command({ ...command, maxTimeMS: this.#left() })
     const reply = await Promise.race([sent, this.#ended]).catch((error: unknown) => {
       // a refused command leaves the connection as it is; anything else came from the connection
-      if (error instanceof MongoServerError || !(error instanceof MongoError)) throw error
+      if (error instanceof MongoServerError || !(error instanceof MongoError || isOfSocket(error)))
+        throw error
       throw (
         this.#lost ??
         new Unreachable(`MongoDB at ${this.#admin.host} closed the connection`, { cause: error })
