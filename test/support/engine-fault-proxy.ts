@@ -10,7 +10,7 @@
  * Inside TLS nothing can be told apart: for a server that speaks it, the proxy is given the server's own certificate.
  */
 import { randomInt } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createSecureContext, connect as secure, TLSSocket } from 'node:tls'
@@ -61,7 +61,9 @@ export async function startEngineFaultProxy(options: EngineFaultProxyOptions): P
 
   const writeNames = () => {
     const names = Object.fromEntries([...servers].map(([host, { address }]) => [host, address]))
-    writeFileSync(namesFile, JSON.stringify(names))
+    // Functions read it all the time: the old content or the new, whole.
+    writeFileSync(`${namesFile}.new`, JSON.stringify(names))
+    renameSync(`${namesFile}.new`, namesFile)
   }
 
   const listen = async (
