@@ -19,10 +19,10 @@ import {
   untilPhase,
   useSetting,
 } from './operator-setting.ts'
+import { issuerRef } from './operator-shapes.ts'
 
 const setting = useSetting(test)
 
-const issuerRef = { apiGroup: 'cert-manager.io', kind: 'Issuer', name: 'ours' }
 const AppBinding = v.looseObject({
   spec: v.looseObject({
     clientConfig: v.looseObject({
