@@ -4,11 +4,13 @@
  * Usage: `node generate.ts` writes them; `node generate.ts --check` only compares, names each one that is stale and
  * exits with 1.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { chartFiles } from './generate/chart/chart.ts'
 import { configurationPage } from './generate/configuration-page.ts'
+import { withCredentials } from './generate/example-credentials.ts'
+import { keysPage } from './generate/keys-page.ts'
 import { knativeFiles } from './generate/knative.ts'
 import type { Files } from './generate/manifest.ts'
 import { rbacFiles } from './generate/rbac.ts'
@@ -17,6 +19,7 @@ import { servicePage } from './generate/service-page.ts'
 import { variables } from './shared/config.ts'
 import { routerVariables } from './shared/gateway/config.ts'
 import { kindOf, kinds } from './shared/kubedb/databases/kinds.ts'
+import { planOf } from './shared/osb/catalog-plan.ts'
 import { readCatalogYaml, renderCatalog } from './shared/osb/catalog-yaml.ts'
 
 /** @returns every derived file of the checkout as it should be */
@@ -32,6 +35,7 @@ export async function derivedFiles(root: string): Promise<Files> {
     'docs/routes.md': routesPage(),
     'docs/configuration.md': configurationPage(variables(), routerVariables()),
     ...servicePages(catalog),
+    ...(await bindingPages(root, catalog)),
   }
 }
 
@@ -46,6 +50,37 @@ function servicePages(catalog: string): Files {
     servicePage(service, kindOf(service.kind)),
   ])
   return Object.fromEntries(pages)
+}
+
+/** @returns the page about keys, and the pages that show credentials, with what the broker gives today */
+async function bindingPages(root: string, catalog: string): Promise<Files> {
+  const services = readCatalogYaml(await wholeCatalog(root, catalog), kinds).services
+  const offers = services.map((service) => ({
+    name: service.name,
+    title: String(service.metadata?.displayName ?? service.name),
+    kind: kindOf(service.kind),
+    plans: service.plans.map((plan) => planOf(service, plan)),
+  }))
+  const files: Record<string, string> = { 'docs/bindings/keys.md': keysPage(offers) }
+  const pages = (await readdir(join(root, 'docs/bindings'))).map((name) => `docs/bindings/${name}`)
+  for (const page of ['docs/bindings.md', ...pages.filter((name) => !(name in files))]) {
+    const text = await readFile(join(root, page), 'utf8')
+    const filled = withCredentials(text, offers)
+    if (filled !== undefined) files[page] = filled
+  }
+  return files
+}
+
+/** @returns the catalog with every service that an operator may add to it */
+async function wholeCatalog(root: string, catalog: string): Promise<string> {
+  const folder = join(root, 'examples/catalog')
+  const parts = await Promise.all(
+    (await readdir(folder)).sort().map((name) => readFile(join(folder, name), 'utf8')),
+  )
+  return [
+    catalog,
+    ...parts.map((part) => part.slice(part.indexOf('\nservices:\n') + '\nservices:\n'.length)),
+  ].join('\n')
 }
 
 /** @returns the paths of those files that are not as they should be, or not there */

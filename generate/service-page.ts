@@ -1,6 +1,5 @@
 /** docs/services/<service>.md: what a service offers, from the catalog and from what the broker knows of the kind. */
 import { BrokerError } from '../shared/errors.ts'
-import type { JsonObject } from '../shared/json.ts'
 import type { Database } from '../shared/kubedb/databases/database.ts'
 import { compareVersions } from '../shared/kubedb/databases/dimensions.ts'
 import type { Resolved } from '../shared/kubedb/instance-record.ts'
@@ -9,6 +8,7 @@ import { targetOf } from '../shared/kubedb/target.ts'
 import type { Bounds, Parameters, Plan, Setting } from '../shared/nouns.ts'
 import type { ServiceEntry } from '../shared/osb/catalog-format.ts'
 import { planOf } from '../shared/osb/catalog-plan.ts'
+import { encryptedDifference, exampleCredentials, shown } from './example-credentials.ts'
 import { table } from './table.ts'
 
 /** @returns the page of one service */
@@ -242,39 +242,34 @@ function move(kind: Database, from: Plan, to: Plan): string | undefined {
   return plan.kind === 'impossible' ? undefined : inWords(plan)
 }
 
+const without = (names: readonly string[]): string =>
+  names.length === 0 ? '' : `, and ${names.map(code).join(', ')} is left out`
+
 function bindings(service: ServiceEntry, plans: readonly Plan[], kind: Database): string[] {
   if (!plans.some(({ bindable }) => bindable)) return ['Instances of this service cannot be bound.', '']
   const [plan] = plans
   if (!plan) return []
-  const { spec } = asked(plan, kind, {})
-  const place = { name: 'osb-example', namespace: 'databases', spec }
-  const host = `${place.name}.${place.namespace}.svc`
-  const credentials: JsonObject = kind.credentials(
-    {
-      ...place,
-      scheme: '',
-      host,
-      port: 0,
-      external: false,
-      hosts: kind.hosts?.(place) ?? [host],
-      database: kind.databaseName?.default ?? '',
-      query: '',
-      caBundle: undefined,
-    },
-    { name: 'USER', password: 'PASSWORD' },
-  )
-  // Its port is the Service's, which only the cluster knows.
-  const example = JSON.stringify(credentials, null, 2)
-    .replaceAll('"port": 0', '"port": PORT')
-    .replaceAll(':0', ':PORT')
+  const encrypted = encryptedDifference(kind, plan)
   return [
     `Roles that a binding may ask for: ${kind.roles.map(code).join(', ')}; the first one unless it asks. What they may, and how an application uses its credentials, is on [the page about bindings of this service](../bindings/${service.name}.md); what is the same for all is in [bindings](../bindings.md).`,
     '',
     `Credentials, of plan \`${plan.name}\`; with TLS the certificate authority is added as \`rootCert\`:`,
     '',
     '```',
-    example,
+    shown(exampleCredentials(kind, plan)),
     '```',
+    '',
+    ...(encrypted === undefined
+      ? []
+      : [
+          `With TLS these are added, or are others${without(encrypted.without)}:`,
+          '',
+          '```',
+          shown(encrypted.there),
+          '```',
+          '',
+        ]),
+    'Which library looks for which of them is on [the page about keys](../bindings/keys.md).',
     '',
   ]
 }

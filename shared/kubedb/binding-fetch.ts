@@ -12,6 +12,7 @@ import {
 import type { Broker } from './broker.ts'
 import type { Reach } from './databases/database.ts'
 import { kindOf } from './databases/kinds.ts'
+import { credentialsOf } from './databases/library-keys.ts'
 import type { InstanceRecord } from './instance-record.ts'
 import { readApplicationReach, readShared } from './reach.ts'
 
@@ -54,11 +55,11 @@ export async function show(broker: Broker, instance: InstanceRecord, record: Bin
   const kind = kindOf(instance.database.kind)
   if (kind.accounts.by === 'sharing') {
     const { account, reach } = await readShared(broker, instance)
-    return { info: record.info, credentials: kind.credentials(reach, account), reach }
+    return { info: record.info, credentials: credentialsOf(kind, reach, account), reach }
   }
   const [account, reach] = await Promise.all([
     ownAccount(broker, record.info),
     readApplicationReach(broker, instance),
   ])
-  return { info: record.info, credentials: kind.credentials(reach, account), reach }
+  return { info: record.info, credentials: credentialsOf(kind, reach, account), reach }
 }

@@ -15,6 +15,7 @@ import { tokenOf, usersTakeAWhile, write } from './binding-steps.ts'
 import { age, type Broker, Overtaken, timestamp } from './broker.ts'
 import { type Accounts, Unreachable, type Users } from './databases/database.ts'
 import { kindOf } from './databases/kinds.ts'
+import { credentialsOf } from './databases/library-keys.ts'
 import { advanceUsers } from './declared-users.ts'
 import { openUsers } from './engine.ts'
 import type { InstanceRecord } from './instance-record.ts'
@@ -63,7 +64,7 @@ export async function complete(
     case 'sharing': {
       const { info } = await ready(broker, record, async () => undefined)
       const { application: reach, admin } = around
-      const credentials = kind.credentials(reach, { name: admin.username, password: admin.password })
+      const credentials = credentialsOf(kind, reach, { name: admin.username, password: admin.password })
       return { state: 'done', created, value: { info, credentials, reach } }
     }
     case 'connection':
@@ -87,7 +88,7 @@ export async function complete(
         log('warn', 'users of removed bindings could not be dropped', { error: errorFields(error) }),
       ),
     ])
-    const credentials = kind.credentials(around.application, account)
+    const credentials = credentialsOf(kind, around.application, account)
     return {
       state: 'done',
       created,
@@ -136,7 +137,7 @@ export async function declared(
     case 'made': {
       const account = await ownAccount(broker, record.info)
       const info: BindingInfo = { ...record.info, state: 'ready' }
-      const credentials = kindOf(instance.database.kind).credentials(around.application, account)
+      const credentials = credentialsOf(kindOf(instance.database.kind), around.application, account)
       return { state: 'done', created: true, value: { info, credentials, reach: around.application } }
     }
     case 'failed':

@@ -18,6 +18,7 @@ import { usersTakeAWhile, write } from './binding-steps.ts'
 import { type Broker, newOperationId, Overtaken, timestamp, writeFailed } from './broker.ts'
 import { Unreachable, type Users } from './databases/database.ts'
 import { kindOf } from './databases/kinds.ts'
+import { credentialsOf } from './databases/library-keys.ts'
 import { bindable, binding, bindingState, instanceState } from './decide.ts'
 import { isDeclared } from './declared-users.ts'
 import { openUsers } from './engine.ts'
@@ -206,7 +207,7 @@ async function healed(
   const bound = (info: BindingInfo): Outcome<Bound> => ({
     state: 'done',
     created: false,
-    value: { info, credentials: kind.credentials(around.application, account), reach: around.application },
+    value: { info, credentials: credentialsOf(kind, around.application, account), reach: around.application },
   })
   if (kind.accounts.by === 'declaration') {
     if (await isDeclared(broker, instance, kind.accounts, record.info.user)) return bound(record.info)

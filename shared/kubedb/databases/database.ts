@@ -4,6 +4,7 @@
  */
 import type { Json, JsonObject } from '../../json.ts'
 import type { Issuer, Parameters, Role, Traits } from '../../nouns.ts'
+import type { LibraryKey } from './library-keys.ts'
 
 export interface Database extends Traits {
   readonly kind: string
@@ -53,6 +54,9 @@ export interface Database extends Traits {
 
   /** @returns what an application needs to connect (OSB: the credentials of a binding) */
   credentials(reach: Reach, user: { name: string; password: string }): JsonObject
+
+  /** What libraries look for beside that, by names of their own. */
+  readonly libraryKeys: readonly LibraryKey[]
 
   readonly accounts: Accounts
 }

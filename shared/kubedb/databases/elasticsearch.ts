@@ -31,6 +31,7 @@ import {
   version,
 } from './dimensions.ts'
 import { begin, finish, hold, lines, olderThan, sizable, templateFor, withFile, withTls } from './draft.ts'
+import { certificates, url } from './library-keys.ts'
 import { at, put } from './spec.ts'
 
 const container = 'elasticsearch'
@@ -298,6 +299,17 @@ export const elasticsearch: Database = {
       uri: `${protocol}://${loginOf(user)}${inUri(reach.host)}:${reach.port}`,
     }
   },
+
+  libraryKeys: [
+    url,
+    {
+      name: 'uris',
+      readBy: 'spring-cloud-bindings',
+      // The libraries have user and password by themselves.
+      value: (own, { host, port }) => `${own.protocol}://${inUri(host)}:${port}`,
+    },
+    certificates,
+  ],
 
   accounts: {
     by: 'connection',

@@ -16,6 +16,7 @@ import {
   version,
 } from './dimensions.ts'
 import { begin, finish, hold, lines, sizable, templateFor, withFile } from './draft.ts'
+import { sameAs } from './library-keys.ts'
 import { at, put } from './spec.ts'
 
 const container = 'kafka'
@@ -221,6 +222,11 @@ export const kafka: Database = {
       saslJaasConfig: `org.apache.kafka.common.security.plain.PlainLoginModule required username=${quoted(user.name)} password=${quoted(user.password)};`,
     }
   },
+
+  libraryKeys: [
+    sameAs('bootstrap-servers', 'bootstrapServers', 'spring-cloud-bindings'),
+    sameAs('user', 'username', 'Quarkus, kube-service-bindings'),
+  ],
 
   accounts: {
     by: 'sharing',

@@ -6,6 +6,7 @@ import { alike, withResources } from './components.ts'
 import type { Database, Place } from './database.ts'
 import { configuration, object, ordinary, resources, servers, tls, version } from './dimensions.ts'
 import { begin, finish, hold, lines, sizable, withFile, withTls } from './draft.ts'
+import { certificates, url } from './library-keys.ts'
 
 const container = 'memcached'
 const layout = alike(container, { disk: false })
@@ -104,6 +105,8 @@ export const memcached: Database = {
       ...(isObject(reach.spec.tls) ? { tls: true } : {}),
     }
   },
+
+  libraryKeys: [url, certificates],
 
   accounts: {
     by: 'sharing',

@@ -20,6 +20,7 @@ import {
   version,
 } from './dimensions.ts'
 import { begin, finish, hold, sizable, templateFor, withFile, withTls } from './draft.ts'
+import { certificates, sameAs, url } from './library-keys.ts'
 import { at, put } from './spec.ts'
 
 const container = 'mongodb'
@@ -357,6 +358,13 @@ export const mongodb: Database = {
       ...(isObject(reach.spec.tls) ? { tls: true } : {}),
     }
   },
+
+  libraryKeys: [
+    url,
+    sameAs('authentication-database', 'authSource', 'spring-cloud-bindings'),
+    { name: 'options', readBy: 'Quarkus', value: (_, reach) => options(reach) },
+    certificates,
+  ],
 
   accounts: {
     by: 'connection',

@@ -17,6 +17,7 @@ import {
   version,
 } from './dimensions.ts'
 import { begin, finish, hold, lines, withFile, withTls } from './draft.ts'
+import { certificates, type LibraryKey, sameAs, theCa, url } from './library-keys.ts'
 import { at } from './spec.ts'
 
 /** Units are required, so that no value means something else than it seems to. */
@@ -147,6 +148,15 @@ export function credentials(
   }
 }
 
+const libraryKeys: readonly LibraryKey[] = [
+  url,
+  sameAs('jdbc-url', 'jdbcUrl', 'spring-cloud-bindings, Quarkus'),
+  sameAs('hostname', 'host', 'Steeltoe'),
+  sameAs('name', 'database', 'Steeltoe'),
+  theCa('sslRootCert', 'Steeltoe'),
+  certificates,
+]
+
 /** @param engine what it is called in sentences */
 export const accountsIn = (engine: string): Accounts => ({
   by: 'connection',
@@ -168,6 +178,7 @@ function members(place: Place): string[] {
 
 /** What is the same in all of them. */
 export const family = {
+  libraryKeys,
   apiVersion: 'kubedb.com/v1',
   parameters: [
     'version',

@@ -2,7 +2,7 @@
 import { isObject, type Json, type JsonObject } from '../../json.ts'
 import type { Setting } from '../../nouns.ts'
 import { alike, withResources, withStorage } from './components.ts'
-import type { Database } from './database.ts'
+import type { Database, Reach } from './database.ts'
 import {
   configuration,
   disks,
@@ -15,6 +15,7 @@ import {
   version,
 } from './dimensions.ts'
 import { begin, finish, hold, lines, sizable, withFile, withTls } from './draft.ts'
+import { certificates, sameAs, theCa, url } from './library-keys.ts'
 import { at } from './spec.ts'
 
 const container = 'postgres'
@@ -86,6 +87,16 @@ function mistakes({ clientAuthMode }: JsonObject): string[] {
       ]
     : []
 }
+
+/** @returns what a client is to be told about TLS */
+function sslMode({ query, external }: Reach): string {
+  const asked = new URLSearchParams(query).get('sslmode') ?? 'disable'
+  // The certificate is made out to the Service, not to a load balancer or a node.
+  return external && asked === 'verify-full' ? 'verify-ca' : asked
+}
+
+/** The file of a projected binding that holds the CA. */
+const caFile = 'root.crt'
 
 export const postgres: Database = {
   kind: 'Postgres',
@@ -171,9 +182,7 @@ export const postgres: Database = {
   },
 
   credentials(reach, user) {
-    const asked = new URLSearchParams(reach.query).get('sslmode') ?? 'disable'
-    // The certificate is made out to the Service, not to a load balancer or a node.
-    const mode = reach.external && asked === 'verify-full' ? 'verify-ca' : asked
+    const mode = sslMode(reach)
     const name = encodeURIComponent(user.name)
     const password = encodeURIComponent(user.password)
     const database = encodeURIComponent(reach.database)
@@ -197,6 +206,28 @@ export const postgres: Database = {
       ...(reach.caBundle === undefined ? {} : { rootCert: reach.caBundle }),
     }
   },
+
+  libraryKeys: [
+    url,
+    {
+      ...sameAs('jdbc-url', 'jdbcUrl', 'spring-cloud-bindings, Quarkus'),
+      // With it they would not look for the CA, whose path no URL can know: they make one of their own.
+      only: 'without TLS',
+      value: ({ jdbcUrl, rootCert }) =>
+        typeof jdbcUrl === 'string' && rootCert === undefined ? jdbcUrl : undefined,
+    },
+    { name: 'sslmode', readBy: 'spring-cloud-bindings, Quarkus', value: (_, reach) => sslMode(reach) },
+    {
+      name: 'sslrootcert',
+      readBy: 'spring-cloud-bindings, Quarkus: the name of the file beside it',
+      only: 'with TLS',
+      value: ({ rootCert }) => (rootCert === undefined ? undefined : caFile),
+    },
+    theCa(caFile, 'kube-service-bindings, and who reads `sslrootcert`'),
+    sameAs('hostname', 'host', 'Steeltoe'),
+    sameAs('name', 'database', 'Steeltoe'),
+    certificates,
+  ],
 
   accounts: {
     by: 'connection',

@@ -17,6 +17,7 @@ import {
   version,
 } from './dimensions.ts'
 import { begin, finish, hold, lines, sizable, withFile } from './draft.ts'
+import { sameAs, url } from './library-keys.ts'
 
 const container = 'rabbitmq'
 const layout: Layout = {
@@ -142,6 +143,17 @@ export const rabbitmq: Database = {
     vhost: reach.database,
     uri: `amqp://${loginOf(user)}${inUri(reach.host)}:${reach.port}/${encoded(reach.database)}`,
   }),
+
+  libraryKeys: [
+    url,
+    {
+      name: 'addresses',
+      readBy: 'spring-cloud-bindings',
+      // The libraries have user, password and virtual host by themselves.
+      value: (_, { host, port }) => `${inUri(host)}:${port}`,
+    },
+    sameAs('virtual-host', 'vhost', 'spring-cloud-bindings, Steeltoe'),
+  ],
 
   accounts: {
     by: 'connection',

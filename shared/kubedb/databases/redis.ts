@@ -2,7 +2,7 @@
 import { isObject, type JsonObject } from '../../json.ts'
 import type { Setting } from '../../nouns.ts'
 import { distribution, engineVersion } from '../../semver.ts'
-import { common, inUri, loginOf, pods } from './address.ts'
+import { addresses, common, inUri, loginOf, pods } from './address.ts'
 import { alike, withResources, withStorage } from './components.ts'
 import type { Database, Dimension, Place, Reach } from './database.ts'
 import {
@@ -19,6 +19,7 @@ import {
   version,
 } from './dimensions.ts'
 import { begin, finish, hold, lines, olderThan, sizable, withFile, withTls } from './draft.ts'
+import { certificates, sameAs } from './library-keys.ts'
 import { redisUsers } from './redis-users.ts'
 import { at, put } from './spec.ts'
 
@@ -249,6 +250,17 @@ export const redis: Database = {
       cluster: clustered(reach.spec),
     }
   },
+
+  libraryKeys: [
+    sameAs('url', 'uri', 'spring-cloud-bindings, cfenv (Python, Node)'),
+    {
+      name: 'cluster.nodes',
+      readBy: 'spring-cloud-bindings',
+      only: 'of a cluster',
+      value: (_, reach) => (clustered(reach.spec) ? addresses(reach) : undefined),
+    },
+    certificates,
+  ],
 
   accounts: redisUsers,
 }
