@@ -83,7 +83,7 @@ const together: Plugin = {
         if (loaders[loader].some((one) => one === name)) return importing(loader, path)
       }
       if (!lazy.has(path)) return undefined
-      return importing(path.endsWith('-users.ts') ? 'drivers' : 'others', path)
+      return importing(dirname(path).endsWith('/databases/users') ? 'drivers' : 'others', path)
     })
     onResolve({ filter: /^together:/ }, ({ path }) => ({ path, namespace: 'together' }))
     onLoad({ filter: /^/, namespace: 'together' }, async ({ path }) => {

@@ -16,11 +16,11 @@ import type { Files } from './generate/manifest.ts'
 import { rbacFiles } from './generate/rbac.ts'
 import { routesPage } from './generate/routes-page.ts'
 import { servicePage } from './generate/service-page.ts'
-import { variables } from './shared/config.ts'
+import { variables } from './shared/environment/config.ts'
 import { routerVariables } from './shared/gateway/config.ts'
 import { kindOf, kinds } from './shared/kubedb/databases/kinds.ts'
-import { planOf } from './shared/osb/catalog-plan.ts'
-import { readCatalogYaml, renderCatalog } from './shared/osb/catalog-yaml.ts'
+import { planOf } from './shared/osb/catalog/plan.ts'
+import { readCatalogYaml, renderCatalog } from './shared/osb/catalog/yaml.ts'
 
 /** @returns every derived file of the checkout as it should be */
 export async function derivedFiles(root: string): Promise<Files> {

@@ -1,9 +1,9 @@
-import { cluster } from '../shared/kubedb/cluster.ts'
-import { connect } from '../shared/kubedb/connection.ts'
+import { cluster } from '../shared/kubedb/cluster/cluster.ts'
+import { connect } from '../shared/kubedb/cluster/connection.ts'
 import type { Admin } from '../shared/kubedb/databases/database.ts'
-import { readRecord } from '../shared/kubedb/instance.ts'
-import { keysIn } from '../shared/kubedb/passwords.ts'
-import { readInside } from '../shared/kubedb/reach.ts'
+import { readInside } from '../shared/kubedb/observed/reach.ts'
+import { readRecord } from '../shared/kubedb/records/instance-store.ts'
+import { keysIn } from '../shared/kubedb/records/keys.ts'
 import type { Site } from './site.ts'
 
 /** @returns how a bind reaches the engine of an instance, found out as it does */

@@ -3,10 +3,15 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { isObject, type Json, type JsonObject, JsonObject as JsonObjectSchema } from '../shared/json.ts'
-import { bindingRecordName, hash26, instanceRecordName } from '../shared/kubedb/names.ts'
-import { newNonce, userName } from '../shared/kubedb/passwords.ts'
+import { newNonce, userName } from '../shared/kubedb/bindings/passwords.ts'
+import { bindingRecordName, hash26, instanceRecordName } from '../shared/kubedb/records/names.ts'
 import type { FunctionName } from '../shared/routes.ts'
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  JsonObject as JsonObjectSchema,
+} from '../shared/values/json.ts'
 import { objectIn } from '../test/support/cluster.ts'
 import type { Call } from '../test/support/fault-call.ts'
 import { type BareClient, bareClient } from './bare-client.ts'

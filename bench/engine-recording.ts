@@ -1,9 +1,9 @@
 /** What a bind and an unbind say to their engine, to be said again without the broker. */
 import { randomBytes } from 'node:crypto'
 import { resolveServiceNames } from '../sandbox/names.ts'
+import { newNonce, userName } from '../shared/kubedb/bindings/passwords.ts'
 import type { Admin, Users } from '../shared/kubedb/databases/database.ts'
 import { kindOf } from '../shared/kubedb/databases/kinds.ts'
-import { newNonce, userName } from '../shared/kubedb/passwords.ts'
 import { administratorOf } from './administrator.ts'
 import type { Instance, Site } from './site.ts'
 import type { Talk } from './talk.ts'

@@ -1,7 +1,7 @@
 /** Programs between the empty server and a function: what each thing adds that every function needs. */
 import { join } from 'node:path'
 import { build } from 'esbuild'
-import { instanceRecordName } from '../shared/kubedb/names.ts'
+import { instanceRecordName } from '../shared/kubedb/records/names.ts'
 import { administratorOf } from './administrator.ts'
 import type { Candidate } from './cold-start.ts'
 import type { EngineName } from './engines/engine.ts'

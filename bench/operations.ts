@@ -1,7 +1,7 @@
 /** The operations, each on something of its own to work on. */
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
-import { annotations, instanceRecordName } from '../shared/kubedb/names.ts'
+import { annotations, instanceRecordName } from '../shared/kubedb/records/names.ts'
 import type { FunctionName } from '../shared/routes.ts'
 import { textAt } from '../test/support/cluster.ts'
 import type { EngineName } from './engines/engine.ts'

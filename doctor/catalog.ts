@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import * as v from 'valibot'
 import { kinds } from '../shared/kubedb/databases/kinds.ts'
-import { catalogOf, type Service } from '../shared/osb/catalog.ts'
-import { readCatalogYaml } from '../shared/osb/catalog-yaml.ts'
+import { catalogOf, type Service } from '../shared/osb/catalog/catalog.ts'
+import { readCatalogYaml } from '../shared/osb/catalog/yaml.ts'
 import { type Ask, find } from './kube.ts'
 
 const ConfigMap = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) })

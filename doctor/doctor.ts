@@ -1,6 +1,6 @@
 /** Looks at everything, and says what is wrong and what a person does about it. */
 import { kinds as known } from '../shared/kubedb/databases/kinds.ts'
-import type { Service } from '../shared/osb/catalog.ts'
+import type { Service } from '../shared/osb/catalog/catalog.ts'
 import { admissionPolicy } from './checks/admission-policy.ts'
 import { configuration } from './checks/configuration.ts'
 import { databases } from './checks/databases.ts'

@@ -1,6 +1,6 @@
 /** What the doctor looks at, and what it says. */
 import type { Database } from '../shared/kubedb/databases/database.ts'
-import type { Service } from '../shared/osb/catalog.ts'
+import type { Service } from '../shared/osb/catalog/catalog.ts'
 import type { Ask } from './kube.ts'
 
 /** What is wrong, and what a person does about it. */

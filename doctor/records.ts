@@ -1,7 +1,7 @@
 /** The broker's records and databases, as they are in the cluster. */
+import { AppBinding, Resource } from '../shared/kubedb/cluster/object.ts'
 import type { Database } from '../shared/kubedb/databases/database.ts'
-import { instanceLabel, recordTypes } from '../shared/kubedb/names.ts'
-import { AppBinding, Resource } from '../shared/kubedb/object.ts'
+import { instanceLabel, recordTypes } from '../shared/kubedb/records/names.ts'
 import type { Examination } from './examination.ts'
 import { list } from './kube.ts'
 

@@ -4,7 +4,7 @@ import https from 'node:https'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
-import { isObject, type JsonObject, JsonObject as JsonObjectSchema } from '../shared/json.ts'
+import { isObject, type JsonObject, JsonObject as JsonObjectSchema } from '../shared/values/json.ts'
 
 export interface Answer {
   status: number

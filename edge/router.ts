@@ -1,9 +1,9 @@
 import { createServer } from 'node:http'
-import { ConfigurationError } from '../shared/config.ts'
+import { ConfigurationError } from '../shared/environment/config.ts'
+import { log, setLogLevel } from '../shared/environment/log.ts'
 import { loadRouterConfig, type RouterConfig } from '../shared/gateway/config.ts'
 import { router } from '../shared/gateway/router.ts'
 import { endInOrder } from '../shared/http/end.ts'
-import { log, setLogLevel } from '../shared/log.ts'
 
 /** The eleventh deployable: the ten functions under one address, where no gateway can do that. */
 const config = configuration()

@@ -1,6 +1,6 @@
-import { currentCatalog } from '../shared/catalog.ts'
-import { unchanged } from '../shared/osb/entity-tag.ts'
-import { serve } from '../shared/serve.ts'
+import { unchanged } from '../shared/osb/messages/entity-tag.ts'
+import { serve } from '../shared/serving/serve.ts'
+import { currentCatalog } from '../shared/wishes/catalog.ts'
 
 /** GET /v2/catalog (OSB: Catalog Management). Makes no API call. */
 await serve('catalog', async function catalog(c) {

@@ -1,10 +1,10 @@
-import { brokerOf } from '../shared/broker.ts'
-import { decided } from '../shared/kubedb/broker.ts'
-import { deprovision } from '../shared/kubedb/deprovisioning.ts'
-import { Status } from '../shared/osb/answers.ts'
-import { query } from '../shared/osb/body.ts'
-import { DeleteQuery } from '../shared/osb/requests.ts'
-import { serve } from '../shared/serve.ts'
+import { deprovision } from '../shared/kubedb/instances/deprovisioning.ts'
+import { decided } from '../shared/kubedb/records/broker.ts'
+import { Status } from '../shared/osb/messages/answers.ts'
+import { query } from '../shared/osb/messages/body.ts'
+import { DeleteQuery } from '../shared/osb/messages/requests.ts'
+import { brokerOf } from '../shared/serving/broker.ts'
+import { serve } from '../shared/serving/serve.ts'
 
 /** DELETE /v2/service_instances/:instance_id (OSB: Deprovisioning). Parameters are checked before existence. */
 await serve('deprovision', async function deprovisioning(c) {

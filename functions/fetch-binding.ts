@@ -1,11 +1,11 @@
-import { brokerOf } from '../shared/broker.ts'
-import { BrokerError } from '../shared/errors.ts'
-import { findBinding, show } from '../shared/kubedb/binding-fetch.ts'
-import { bindingState, fetchingBinding } from '../shared/kubedb/decide.ts'
-import { findInstance } from '../shared/kubedb/instance.ts'
-import { Status } from '../shared/osb/answers.ts'
-import { bindingAnswer } from '../shared/osb/binding-answer.ts'
-import { serve } from '../shared/serve.ts'
+import { findBinding, show } from '../shared/kubedb/bindings/fetch.ts'
+import { bindingState, fetchingBinding } from '../shared/kubedb/records/decide.ts'
+import { findInstance } from '../shared/kubedb/records/instance-store.ts'
+import { Status } from '../shared/osb/messages/answers.ts'
+import { bindingAnswer } from '../shared/osb/messages/binding-answer.ts'
+import { brokerOf } from '../shared/serving/broker.ts'
+import { serve } from '../shared/serving/serve.ts'
+import { BrokerError } from '../shared/values/errors.ts'
 
 /** GET /v2/service_instances/:instance_id/service_bindings/:binding_id (OSB: Fetching a Service Binding). */
 await serve('fetch-binding', async function fetchBinding(c) {

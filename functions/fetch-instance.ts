@@ -1,9 +1,9 @@
-import { brokerOf } from '../shared/broker.ts'
-import { BrokerError } from '../shared/errors.ts'
-import { fetching, instanceState } from '../shared/kubedb/decide.ts'
-import { findInstance } from '../shared/kubedb/instance.ts'
-import { Status } from '../shared/osb/answers.ts'
-import { serve } from '../shared/serve.ts'
+import { fetching, instanceState } from '../shared/kubedb/records/decide.ts'
+import { findInstance } from '../shared/kubedb/records/instance-store.ts'
+import { Status } from '../shared/osb/messages/answers.ts'
+import { brokerOf } from '../shared/serving/broker.ts'
+import { serve } from '../shared/serving/serve.ts'
+import { BrokerError } from '../shared/values/errors.ts'
 
 /** GET /v2/service_instances/:instance_id (OSB: Fetching a Service Instance). */
 await serve('fetch-instance', async function fetchInstance(c) {

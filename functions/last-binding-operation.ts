@@ -1,13 +1,13 @@
-import { brokerOf } from '../shared/broker.ts'
-import { findBinding } from '../shared/kubedb/binding-fetch.ts'
-import { pollBinding } from '../shared/kubedb/binding-poll.ts'
-import { decided } from '../shared/kubedb/broker.ts'
-import { findInstance } from '../shared/kubedb/instance.ts'
-import { parseOperationToken } from '../shared/kubedb/token.ts'
-import { query } from '../shared/osb/body.ts'
-import { answerPoll } from '../shared/osb/last-operation.ts'
-import { LastOperationQuery } from '../shared/osb/requests.ts'
-import { serve } from '../shared/serve.ts'
+import { findBinding } from '../shared/kubedb/bindings/fetch.ts'
+import { pollBinding } from '../shared/kubedb/bindings/poll.ts'
+import { decided } from '../shared/kubedb/records/broker.ts'
+import { findInstance } from '../shared/kubedb/records/instance-store.ts'
+import { parseOperationToken } from '../shared/kubedb/records/token.ts'
+import { query } from '../shared/osb/messages/body.ts'
+import { answerPoll } from '../shared/osb/messages/last-operation.ts'
+import { LastOperationQuery } from '../shared/osb/messages/requests.ts'
+import { brokerOf } from '../shared/serving/broker.ts'
+import { serve } from '../shared/serving/serve.ts'
 
 /**
  * GET /v2/service_instances/:instance_id/service_bindings/:binding_id/last_operation (OSB: Polling Last Operation for

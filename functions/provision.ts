@@ -1,22 +1,13 @@
-import { brokerOf } from '../shared/broker.ts'
-import { findPlan } from '../shared/catalog.ts'
-import { BrokerError } from '../shared/errors.ts'
-import { decided } from '../shared/kubedb/broker.ts'
-import { findInstance } from '../shared/kubedb/instance.ts'
-import {
-  asyncRequired,
-  type ProvisionRequest,
-  provision,
-  provisionAgain,
-} from '../shared/kubedb/provisioning.ts'
-import { targetOf } from '../shared/kubedb/target.ts'
-import { databaseNamespace } from '../shared/namespaces.ts'
-import { Status } from '../shared/osb/answers.ts'
-import { body, query } from '../shared/osb/body.ts'
-import { currentMaintenance } from '../shared/osb/maintenance.ts'
-import { checkParameters } from '../shared/osb/parameters.ts'
-import { ChangeQuery, ProvisionBody } from '../shared/osb/requests.ts'
-import { serve } from '../shared/serve.ts'
+import { type ProvisionRequest, provision, provisionAgain } from '../shared/kubedb/instances/provisioning.ts'
+import { decided } from '../shared/kubedb/records/broker.ts'
+import { findInstance } from '../shared/kubedb/records/instance-store.ts'
+import { Status } from '../shared/osb/messages/answers.ts'
+import { body, query } from '../shared/osb/messages/body.ts'
+import { ChangeQuery, ProvisionBody } from '../shared/osb/messages/requests.ts'
+import { brokerOf } from '../shared/serving/broker.ts'
+import { serve } from '../shared/serving/serve.ts'
+import { BrokerError } from '../shared/values/errors.ts'
+import { newInstance } from '../shared/wishes/provision.ts'
 
 /** PUT /v2/service_instances/:instance_id (OSB: Provisioning). */
 await serve('provision', async function provisioning(c) {
@@ -38,7 +29,7 @@ await serve('provision', async function provisioning(c) {
 
   const outcome = await decided(async () => {
     // What is wrong with the request counts only where the instance does not exist: one that does has its own answer.
-    const wish = await wanted().catch((error: unknown) => {
+    const wish = await newInstance(config, request, sent, asynchronous).catch((error: unknown) => {
       if (error instanceof BrokerError) return error
       throw error
     })
@@ -53,20 +44,5 @@ await serve('provision', async function provisioning(c) {
       return c.json({}, outcome.created ? Status.Created : Status.OK)
     case 'under way':
       return c.json({ operation: outcome.operation }, Status.Accepted)
-  }
-
-  /** @throws {BrokerError} BadRequest, MaintenanceInfoConflict, AsyncRequired, in this order */
-  async function wanted() {
-    const { plan, kind } = await findPlan(config, request.serviceId, request.planId)
-    const checked = checkParameters(plan, kind, sent.parameters, 'create', config.metadataPrefixes)
-    const namespace = databaseNamespace(config, request.context)
-    const version = checked.version ?? plan.version
-    const target = targetOf(
-      { plan, kind, sent: request.parameters, checked, version, maintenance: plan.maintenanceVersion },
-      { ...config.databases, instance: instanceId },
-    )
-    currentMaintenance(plan, sent.maintenance_info)
-    if (!asynchronous) throw asyncRequired()
-    return { target, kind, namespace }
   }
 })

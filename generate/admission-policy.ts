@@ -2,7 +2,7 @@
  * What roles cannot say: which objects a function may make, change and delete, and what may be in them. A
  * ValidatingAdmissionPolicy bounds every write of the functions' ServiceAccounts, whatever code runs under them.
  */
-import { systemNamespaces } from '../shared/namespaces.ts'
+import { systemNamespaces } from '../shared/environment/system-namespaces.ts'
 import { routes } from '../shared/routes.ts'
 import type { Specified } from './gateways.ts'
 import { type KindResources, type Namespaces, nameOf } from './roles.ts'

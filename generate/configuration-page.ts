@@ -1,10 +1,10 @@
-import type { Variable } from '../shared/config.ts'
+import type { Variable } from '../shared/environment/config.ts'
 import { table } from './table.ts'
 
 const introduction = `# Configuration
 
 Every function is configured by environment variables and mounted files only. A function that finds its configuration
-wrong logs every mistake and exits. This page is generated from \`shared/config.ts\` by \`npm run generate\`.
+wrong logs every mistake and exits. This page is generated from \`shared/environment/config.ts\` by \`npm run generate\`.
 `
 
 const router = `

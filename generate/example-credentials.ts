@@ -1,9 +1,9 @@
 /** Credentials as the pages show them: made by the code that makes them for a binding, of an example of a database. */
-import type { JsonObject } from '../shared/json.ts'
 import type { Database, Reach } from '../shared/kubedb/databases/database.ts'
-import { credentialsOf } from '../shared/kubedb/databases/library-keys.ts'
-import { targetOf } from '../shared/kubedb/target.ts'
-import type { Plan } from '../shared/nouns.ts'
+import { credentialsOf } from '../shared/kubedb/databases/parts/library-keys.ts'
+import { targetOf } from '../shared/kubedb/instances/target.ts'
+import type { JsonObject } from '../shared/values/json.ts'
+import type { Plan } from '../shared/values/nouns.ts'
 
 /** Stands for a certificate in PEM. */
 const certificate = '-----BEGIN CERTIFICATE-----…'

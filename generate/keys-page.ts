@@ -1,7 +1,7 @@
 /** docs/bindings/keys.md: every key that a library looks for, of every kind, from the kinds' own lists. */
-import type { Json } from '../shared/json.ts'
 import type { Database } from '../shared/kubedb/databases/database.ts'
-import type { Plan } from '../shared/nouns.ts'
+import type { Json } from '../shared/values/json.ts'
+import type { Plan } from '../shared/values/nouns.ts'
 import { exampleCredentials } from './example-credentials.ts'
 import { table } from './table.ts'
 

@@ -1,23 +1,7 @@
 /** What bearer tokens need: functions that may ask the API server about them, and a role for their owners. */
 import { reviews, routes } from '../shared/routes.ts'
-import type { Manifest } from './manifest.ts'
+import type { ClusterRole, ClusterRoleBinding } from './cluster-role.ts'
 import { type Namespaces, nameOf } from './roles.ts'
-
-interface Rule {
-  apiGroups?: string[]
-  resources?: string[]
-  nonResourceURLs?: string[]
-  verbs: string[]
-}
-
-export interface ClusterRole extends Manifest {
-  rules: Rule[]
-}
-
-export interface ClusterRoleBinding extends Manifest {
-  roleRef: { apiGroup: string; kind: 'ClusterRole'; name: string }
-  subjects: { kind: 'ServiceAccount'; name: string; namespace: string }[]
-}
 
 const labels = { 'app.kubernetes.io/part-of': 'kubedb-service-broker' }
 const apiVersion = 'rbac.authorization.k8s.io/v1'

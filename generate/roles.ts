@@ -1,7 +1,7 @@
 /** What each function may do in the cluster: ServiceAccounts, Roles and RoleBindings from the route map. */
 import { type Permissions, type Route, routes, type Target, type Verb } from '../shared/routes.ts'
+import type { ClusterRole, ClusterRoleBinding } from './cluster-role.ts'
 import type { Manifest } from './manifest.ts'
-import type { ClusterRole, ClusterRoleBinding } from './reviews.ts'
 
 /** Where the objects of the two sides live. They must differ: databases never go into the broker's namespace. */
 export interface Namespaces {

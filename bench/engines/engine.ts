@@ -1,5 +1,5 @@
 /** What differs from engine to engine in the benchmarks. */
-import type { JsonObject } from '../../shared/json.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import type { Offer } from '../../test/support/offers.ts'
 import type { Driver } from '../talk.ts'
 

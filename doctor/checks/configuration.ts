@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { ConfigurationError, loadConfig } from '../../shared/config.ts'
+import { ConfigurationError, loadConfig } from '../../shared/environment/config.ts'
 import { broken, type Check } from '../examination.ts'
 import { find } from '../kube.ts'
 

@@ -1,14 +1,14 @@
 import * as v from 'valibot'
-import { parseBindingRecord, UnreadableBinding } from '../../shared/kubedb/binding-record.ts'
+import type { AppBinding } from '../../shared/kubedb/cluster/object.ts'
+import { Anything } from '../../shared/kubedb/cluster/object.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
+import { parseBindingRecord, UnreadableBinding } from '../../shared/kubedb/records/binding-record.ts'
 import {
   type InstanceRecord,
   parseInstanceRecord,
   UnreadableRecord,
-} from '../../shared/kubedb/instance-record.ts'
-import { annotations, instanceRecordName } from '../../shared/kubedb/names.ts'
-import type { AppBinding } from '../../shared/kubedb/object.ts'
-import { Anything } from '../../shared/kubedb/object.ts'
+} from '../../shared/kubedb/records/instance-record.ts'
+import { annotations, instanceRecordName } from '../../shared/kubedb/records/names.ts'
 import { broken, type Check, doubtful, type Finding } from '../examination.ts'
 import { find } from '../kube.ts'
 import { bindingRecordsOf, instanceRecordsOf } from '../records.ts'

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import { isObject, type Json } from '../../shared/json.ts'
-import type { Plan } from '../../shared/nouns.ts'
+import { isObject, type Json } from '../../shared/values/json.ts'
+import type { Plan } from '../../shared/values/nouns.ts'
 import { broken, type Check, doubtful, type Finding } from '../examination.ts'
 import { list } from '../kube.ts'
 

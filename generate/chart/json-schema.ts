@@ -7,7 +7,7 @@ export interface JsonSchema {
 }
 
 /**
- * @param schema of the text of a variable, from shared/config.ts. What it checks beyond patterns, lists and bounds is
+ * @param schema of the text of a variable, from shared/environment/config.ts. What it checks beyond patterns, lists and bounds is
  *   left to the functions, which refuse it at their start
  */
 export function jsonSchemaOf(schema: v.GenericSchema): JsonSchema {

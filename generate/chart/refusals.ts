@@ -1,6 +1,6 @@
 /** What is refused at the installation although each value by itself is right; the functions would at their start. */
-import { ConfigurationError, environment, loadConfig } from '../../shared/config.ts'
-import { systemNamespaces } from '../../shared/namespaces.ts'
+import { ConfigurationError, environment, loadConfig } from '../../shared/environment/config.ts'
+import { systemNamespaces } from '../../shared/environment/system-namespaces.ts'
 
 const least = { BROKER_NAMESPACE: 'broker', DATABASE_NAMESPACE: 'databases' }
 

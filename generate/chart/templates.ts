@@ -1,6 +1,6 @@
 /** The manifests of knative/ as templates of the chart: the same objects, with expressions where values decide. */
-import { isObject } from '../../shared/json.ts'
 import { edgeRouter } from '../../shared/routes.ts'
+import { isObject } from '../../shared/values/json.ts'
 import { admissionPolicy } from '../admission-policy.ts'
 import { edgeRouterManifests } from '../edge-router.ts'
 import { type Entrance, httpProxy, httpRoute, virtualService } from '../gateways.ts'

@@ -1,5 +1,5 @@
 /** What the operator asks of a database server on this machine, whatever its make. */
-import type { JsonObject } from '../../shared/json.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 
 /** One database to run. */
 export interface Instance {

@@ -1,6 +1,6 @@
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import type { Json } from '../../shared/json.ts'
+import type { Json } from '../../shared/values/json.ts'
 
 export interface Answer {
   readonly status: number

@@ -1,4 +1,4 @@
-import { equal } from '../../shared/json.ts'
+import { equal } from '../../shared/values/json.ts'
 import type { Condition } from './resources.ts'
 
 /** What changes about a condition; the time of transition follows from the change. */

@@ -1,4 +1,4 @@
-import { isObject } from '../../shared/json.ts'
+import { isObject } from '../../shared/values/json.ts'
 import type { Component, Credentials, Kind, ServiceShape } from './kind.ts'
 import * as offshoots from './offshoots.ts'
 import type { Database, Version } from './resources.ts'

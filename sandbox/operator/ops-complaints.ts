@@ -1,5 +1,4 @@
 /** What KubeDB's webhooks say of the blocks of OpsRequests, as far as several kinds say the same. */
-
 import * as v from 'valibot'
 import { type OpsContext, resourcesOf, versionKind } from './kind.ts'
 import { authSecretName } from './offshoots.ts'

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { equal } from '../../shared/json.ts'
+import { equal } from '../../shared/values/json.ts'
 import { ensureCertificates, missingIssuer, removeCertificates } from './certificates.ts'
 import type { Block, Path } from './kind.ts'
 import * as objects from './offshoot-objects.ts'

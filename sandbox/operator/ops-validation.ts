@@ -1,4 +1,4 @@
-import { canonical } from '../../shared/json.ts'
+import { canonical } from '../../shared/values/json.ts'
 import { fieldRefusal, Invalid, Refusal } from './admission.ts'
 import { type Kind, opsKind, resourcesOf } from './kind.ts'
 import type { Kube } from './kube.ts'

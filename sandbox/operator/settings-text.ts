@@ -3,7 +3,7 @@
  * A line that is no setting is kept as it is, for the server to refuse in its own words.
  */
 import { parse, stringify } from 'yaml'
-import { isObject } from '../../shared/json.ts'
+import { isObject } from '../../shared/values/json.ts'
 
 /** PostgreSQL's `user.conf`: `name = value`, order is kept. */
 export function mergeSettings(base: string, change: string): string {

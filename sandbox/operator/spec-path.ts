@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { isObject } from '../../shared/json.ts'
+import { isObject } from '../../shared/values/json.ts'
 import type { Path } from './kind.ts'
 import { Part, type Spec } from './resources.ts'
 

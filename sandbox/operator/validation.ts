@@ -1,5 +1,5 @@
 /** What KubeDB's validating webhooks refuse about several kinds, in their words. All throw {@link Refusal}. */
-import { equal } from '../../shared/json.ts'
+import { equal } from '../../shared/values/json.ts'
 import { Refusal } from './admission.ts'
 import type { Context, Path } from './kind.ts'
 import { parseQuantity } from './quantity.ts'

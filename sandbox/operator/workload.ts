@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { JsonObject } from '../../shared/json.ts'
+import { JsonObject } from '../../shared/values/json.ts'
 import type { Instance } from '../engines/engine.ts'
 import { serverTls } from './certificates.ts'
 import type { Component, Credentials } from './kind.ts'

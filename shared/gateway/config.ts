@@ -10,7 +10,7 @@ import {
   type Variable,
   variablesOf,
   whole,
-} from '../config.ts'
+} from '../environment/config.ts'
 
 export interface RouterConfig {
   port: number

@@ -1,4 +1,4 @@
-import { segments } from '../osb/path.ts'
+import { segments } from '../osb/edge/path.ts'
 import { type FunctionName, routes } from '../routes.ts'
 
 /** Where a request goes. */

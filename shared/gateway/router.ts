@@ -3,8 +3,8 @@
  * behind it. It knows no user and keeps nothing; every function authenticates its callers by itself.
  */
 import { Agent, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
-import { log } from '../log.ts'
-import { requestIdentityHeader } from '../osb/request-identity.ts'
+import { log } from '../environment/log.ts'
+import { requestIdentityHeader } from '../osb/edge/request-identity.ts'
 import type { FunctionName } from '../routes.ts'
 import { match } from './match.ts'
 import { proxy, type Upstream } from './proxy.ts'

@@ -1,5 +1,5 @@
 import type { Server } from 'node:http'
-import { log } from '../log.ts'
+import { log } from '../environment/log.ts'
 
 /**
  * Takes no more requests, finishes those that run, and ends the process.

@@ -1,4 +1,4 @@
-/** Requests of Node's server, answered by a web application. */
+/** Requests of Node's server, answered by a web application: less to load at a start than what frameworks bring. */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { LightResponse, useLightResponses } from './web.ts'
 

@@ -9,7 +9,7 @@ import {
   trace,
 } from '@opentelemetry/api'
 import { NodeSDK } from '@opentelemetry/sdk-node'
-import type { Attributes, Note, Telemetry, TracedRequest } from './telemetry.ts'
+import type { Attributes, Note, Telemetry, TracedRequest } from './traced.ts'
 
 const scope = 'kubedb-service-broker'
 const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'])

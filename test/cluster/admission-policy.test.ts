@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
 import { apply } from '../../sandbox/administrator.ts'
-import type { JsonObject } from '../../shared/json.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { type JsonAnswer, type TestCluster, useCluster } from '../support/cluster.ts'
 
 const cluster = useCluster(test)

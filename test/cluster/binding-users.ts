@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import type { ExecutionContext } from 'ava'
 import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
-import { base32 } from '../../shared/kubedb/names.ts'
-import type { Role } from '../../shared/nouns.ts'
+import { base32 } from '../../shared/kubedb/records/names.ts'
+import type { Role } from '../../shared/values/nouns.ts'
 
 export const roles: readonly Role[] = ['owner', 'readWrite', 'readOnly']
 

@@ -17,21 +17,21 @@ import { type ControlPlane, startControlPlane } from '../../sandbox/control-plan
 import { ask, mintToken, type PatchType } from '../../sandbox/control-plane-request.ts'
 import { installCrds } from '../../sandbox/crds.ts'
 import { applyRoles } from '../../sandbox/service-accounts.ts'
-import type { JsonObject } from '../../shared/json.ts'
-import { draftDatabase } from '../../shared/kubedb/database-draft.ts'
+import { AppBinding } from '../../shared/kubedb/cluster/object.ts'
 import { kindOf, kinds } from '../../shared/kubedb/databases/kinds.ts'
+import { draftDatabase } from '../../shared/kubedb/instances/database-draft.ts'
 import {
   databaseOf,
   draftInstanceRecord,
   InstanceInfo,
   InstanceOperation,
   parseInstanceRecord,
-} from '../../shared/kubedb/instance-record.ts'
-import { bindingRecordName, hash26, instanceRecordName } from '../../shared/kubedb/names.ts'
-import { AppBinding } from '../../shared/kubedb/object.ts'
-import { catalogOf, type Service } from '../../shared/osb/catalog.ts'
-import { readCatalogYaml } from '../../shared/osb/catalog-yaml.ts'
+} from '../../shared/kubedb/records/instance-record.ts'
+import { bindingRecordName, hash26, instanceRecordName } from '../../shared/kubedb/records/names.ts'
+import { catalogOf, type Service } from '../../shared/osb/catalog/catalog.ts'
+import { readCatalogYaml } from '../../shared/osb/catalog/yaml.ts'
 import { edgeRouter, routes } from '../../shared/routes.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { objectIn, sharedCluster } from '../support/cluster.ts'
 
 const root = join(import.meta.dirname, '../..')

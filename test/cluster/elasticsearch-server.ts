@@ -6,8 +6,8 @@ import type { Instance, Running } from '../../sandbox/engines/engine.ts'
 import { openLoopbackAddresses } from '../../sandbox/engines/loopback.ts'
 import { opensearchEngine } from '../../sandbox/engines/opensearch.ts'
 import { ask } from '../../sandbox/engines/request.ts'
-import type { Json } from '../../shared/json.ts'
 import type { Admin } from '../../shared/kubedb/databases/database.ts'
+import type { Json } from '../../shared/values/json.ts'
 import { adminOf } from '../support/admin.ts'
 
 export const products = { OpenSearch: 'opensearch-2.19.2', Elasticsearch: 'xpack-9.2.3' } as const

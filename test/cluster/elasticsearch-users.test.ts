@@ -1,9 +1,9 @@
 /** Bindings' users inside a real OpenSearch, and behind the front that speaks as Elasticsearch. */
 import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
-import type { Json } from '../../shared/json.ts'
 import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
 import { elasticsearch } from '../../shared/kubedb/databases/elasticsearch.ts'
+import type { Json } from '../../shared/values/json.ts'
 import { adminOf } from '../support/admin.ts'
 import { account, assertUnreachable, roles, usersOver } from './binding-users.ts'
 import { type Product, password, SearchServers, type Server } from './elasticsearch-server.ts'

@@ -3,7 +3,7 @@ import test from 'ava'
 import * as v from 'valibot'
 import { resourcesOf } from '../../sandbox/operator/kind.ts'
 import { OpsRequest, resources, Secret } from '../../sandbox/operator/resources.ts'
-import { JsonObject } from '../../shared/json.ts'
+import { JsonObject } from '../../shared/values/json.ts'
 import { createNamespace, offshootNames, until, useSetting } from './operator-setting.ts'
 import { create, find, inTurn, issuerRef, opsManifest, shapeOf } from './operator-shapes.ts'
 

@@ -8,7 +8,7 @@ import { redis } from '../../sandbox/operator/kinds/redis.ts'
 import { aclLines } from '../../sandbox/operator/kinds/redis-acl.ts'
 import { kinds } from '../../sandbox/operator/kinds.ts'
 import { Named, OpsRequest, resources, Secret, Service } from '../../sandbox/operator/resources.ts'
-import { JsonObject } from '../../shared/json.ts'
+import { JsonObject } from '../../shared/values/json.ts'
 import { createNamespace, offshootNames, until, useSetting } from './operator-setting.ts'
 import { create, find, inTurn, opsManifest, shapes, single } from './operator-shapes.ts'
 

@@ -11,10 +11,10 @@ import * as v from 'valibot'
 import { type ControlPlane, startControlPlane } from '../../sandbox/control-plane.ts'
 import { ask, granted } from '../../sandbox/control-plane-request.ts'
 import { installCrds } from '../../sandbox/crds.ts'
-import type { Draft } from '../../shared/kubedb/cluster.ts'
-import { draftDatabase } from '../../shared/kubedb/database-draft.ts'
+import type { Draft } from '../../shared/kubedb/cluster/cluster.ts'
 import type { Database } from '../../shared/kubedb/databases/database.ts'
-import type { Target } from '../../shared/kubedb/instance-record.ts'
+import { draftDatabase } from '../../shared/kubedb/instances/database-draft.ts'
+import type { Target } from '../../shared/kubedb/records/instance-record.ts'
 import {
   changeOf,
   once,

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import test, { type ExecutionContext } from 'ava'
 import pg from 'pg'
-import type { JsonObject } from '../../shared/json.ts'
 import { routes } from '../../shared/routes.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import {
   bindingPath,
   instancePath,

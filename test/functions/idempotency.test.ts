@@ -4,8 +4,8 @@
  */
 import { randomUUID } from 'node:crypto'
 import test from 'ava'
-import type { JsonObject } from '../../shared/json.ts'
-import { bindingRecordName, databaseName, instanceRecordName } from '../../shared/kubedb/names.ts'
+import { bindingRecordName, databaseName, instanceRecordName } from '../../shared/kubedb/records/names.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { bindingPath, instancePath, type OsbAnswer, type TestBroker, useBroker } from '../support/broker.ts'
 import { isCell } from '../support/cells.ts'
 import { at } from '../support/cluster.ts'

@@ -2,7 +2,7 @@
 import { randomInt, randomUUID } from 'node:crypto'
 import test, { type ExecutionContext } from 'ava'
 import { turns } from '../../sandbox/turns.ts'
-import type { JsonObject } from '../../shared/json.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { type OsbAnswer, openBroker } from '../support/broker.ts'
 import { type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { canUse, inventoryOf, isEmpty } from '../support/inventory.ts'

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
-import { databaseName } from '../../shared/kubedb/names.ts'
+import { databaseName } from '../../shared/kubedb/records/names.ts'
 import type { FunctionName } from '../../shared/routes.ts'
 import type { OsbAnswer } from '../support/broker.ts'
 import { at, useCluster } from '../support/cluster.ts'

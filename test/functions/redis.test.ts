@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import test from 'ava'
 import * as v from 'valibot'
-import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/names.ts'
+import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/records/names.ts'
 import { useBroker } from '../support/broker.ts'
 import { at, textAt } from '../support/cluster.ts'
 import { addressOf } from '../support/inventory.ts'

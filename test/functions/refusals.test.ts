@@ -5,13 +5,13 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import type { JsonObject } from '../../shared/json.ts'
 import {
   annotations,
   bindingRecordName,
   databaseName,
   instanceRecordName,
-} from '../../shared/kubedb/names.ts'
+} from '../../shared/kubedb/records/names.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { bindingPath, instancePath, type OsbAnswer, useBroker } from '../support/broker.ts'
 import { isCell } from '../support/cells.ts'
 import { at, type TestCluster, textAt } from '../support/cluster.ts'

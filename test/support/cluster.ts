@@ -21,8 +21,8 @@ import type { Namespaces } from '../../generate/roles.ts'
 import { type Administrator, administratorOf } from '../../sandbox/administrator.ts'
 import { ask, type Endpoint, mintToken, type PatchType } from '../../sandbox/control-plane-request.ts'
 import { applyRoles } from '../../sandbox/service-accounts.ts'
-import { isObject, type Json, JsonObject } from '../../shared/json.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
+import { isObject, type Json, JsonObject } from '../../shared/values/json.ts'
 import { withholding } from './withheld-permission.ts'
 
 /** What `test/run.ts` writes for the test files, and names in TEST_CLUSTER. */

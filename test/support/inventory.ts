@@ -3,10 +3,16 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from 'pg'
 import * as v from 'valibot'
-import { type JsonObject, JsonObject as JsonObjectSchema } from '../../shared/json.ts'
-import { BindingInfo } from '../../shared/kubedb/binding-record.ts'
-import { InstanceOperation } from '../../shared/kubedb/instance-record.ts'
-import { annotations, databaseName, hash26, instanceLabel, recordTypes } from '../../shared/kubedb/names.ts'
+import { BindingInfo } from '../../shared/kubedb/records/binding-record.ts'
+import { InstanceOperation } from '../../shared/kubedb/records/instance-record.ts'
+import {
+  annotations,
+  databaseName,
+  hash26,
+  instanceLabel,
+  recordTypes,
+} from '../../shared/kubedb/records/names.ts'
+import { type JsonObject, JsonObject as JsonObjectSchema } from '../../shared/values/json.ts'
 import { at, type TestCluster, textAt } from './cluster.ts'
 
 export interface Inventory {

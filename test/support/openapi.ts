@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
-import { isObject, type Json } from '../../shared/json.ts'
+import { isObject, type Json } from '../../shared/values/json.ts'
 import { at } from './cluster.ts'
 
 const file = join(import.meta.dirname, '../../../shared/reference/osb-openapi-2.17.yaml')

@@ -1,4 +1,4 @@
-import { isObject, type Json } from '../../shared/json.ts'
+import { isObject, type Json } from '../../shared/values/json.ts'
 import { at, objectIn, type TestCluster, textAt } from './cluster.ts'
 
 const twoHours = 2 * 60 * 60 * 1000

@@ -2,16 +2,16 @@
  * Every plan of a catalog, every instance that its parameters allow at their bounds, and every change between them: what
  * the broker would write for each. Pure.
  */
-import { BrokerError } from '../../shared/errors.ts'
-import { canonical, type JsonObject } from '../../shared/json.ts'
-import type { Draft } from '../../shared/kubedb/cluster.ts'
+import type { Draft } from '../../shared/kubedb/cluster/cluster.ts'
 import type { Database } from '../../shared/kubedb/databases/database.ts'
-import type { InstanceRecord, Resolved, Target } from '../../shared/kubedb/instance-record.ts'
-import { planUpdate, type UpdatePlan } from '../../shared/kubedb/planner.ts'
-import { draftOpsRequest, draftPatch } from '../../shared/kubedb/step-draft.ts'
-import { targetOf } from '../../shared/kubedb/target.ts'
-import type { Parameters, Setting } from '../../shared/nouns.ts'
-import { checkParameters } from '../../shared/osb/parameters.ts'
+import { planUpdate, type UpdatePlan } from '../../shared/kubedb/instances/planner.ts'
+import { targetOf } from '../../shared/kubedb/instances/target.ts'
+import type { InstanceRecord, Resolved, Target } from '../../shared/kubedb/records/instance-record.ts'
+import { draftOpsRequest, draftPatch } from '../../shared/kubedb/steps/step-draft.ts'
+import { checkParameters } from '../../shared/osb/parameters/parameters.ts'
+import { BrokerError } from '../../shared/values/errors.ts'
+import { canonical, type JsonObject } from '../../shared/values/json.ts'
+import type { Parameters, Setting } from '../../shared/values/nouns.ts'
 import type { Shipped } from './shipped-catalog.ts'
 
 const prefix = 'example.com'

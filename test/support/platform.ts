@@ -1,6 +1,6 @@
 /** What a platform does with a broker: requests of one plan, `small` of PostgreSQL unless told, and polls to their end. */
 import { randomUUID } from 'node:crypto'
-import type { JsonObject } from '../../shared/json.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { bindingPath, instancePath, type OsbAnswer, type TestBroker } from './broker.ts'
 import { at, objectIn } from './cluster.ts'
 import { type Offer, offerOf } from './offers.ts'

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { ExecutionContext } from 'ava'
-import type { JsonObject } from '../../shared/json.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import type { TestCluster } from './cluster.ts'
 import { addressOf } from './inventory.ts'
 

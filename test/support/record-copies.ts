@@ -2,12 +2,12 @@
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { turns } from '../../sandbox/turns.ts'
-import type { JsonObject } from '../../shared/json.ts'
-import { BindingInfo } from '../../shared/kubedb/binding-record.ts'
-import { draftInstanceRecord, parseInstanceRecord } from '../../shared/kubedb/instance-record.ts'
-import { annotations, bindingRecordName, instanceRecordName } from '../../shared/kubedb/names.ts'
-import { AppBinding } from '../../shared/kubedb/object.ts'
-import { newNonce, userName } from '../../shared/kubedb/passwords.ts'
+import { newNonce, userName } from '../../shared/kubedb/bindings/passwords.ts'
+import { AppBinding } from '../../shared/kubedb/cluster/object.ts'
+import { BindingInfo } from '../../shared/kubedb/records/binding-record.ts'
+import { draftInstanceRecord, parseInstanceRecord } from '../../shared/kubedb/records/instance-record.ts'
+import { annotations, bindingRecordName, instanceRecordName } from '../../shared/kubedb/records/names.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { at, type TestCluster, textAt } from './cluster.ts'
 
 /** The API server takes more than one after the other, and not more than this. */

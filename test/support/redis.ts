@@ -1,6 +1,6 @@
 /** Redis as applications use it: from nothing but the credentials of a binding. */
 import { createClient, createCluster } from '@redis/client'
-import type { JsonObject } from '../../shared/json.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { type TestCluster, textAt } from './cluster.ts'
 import { addressOf } from './inventory.ts'
 

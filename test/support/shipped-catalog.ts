@@ -1,10 +1,10 @@
 /** The catalog that the project ships, for tests that walk its plans. */
 import type { Database } from '../../shared/kubedb/databases/database.ts'
 import { kindOf, kinds } from '../../shared/kubedb/databases/kinds.ts'
-import type { Plan } from '../../shared/nouns.ts'
-import { catalogOf } from '../../shared/osb/catalog.ts'
-import { checkCatalog } from '../../shared/osb/catalog-file.ts'
-import { parseYaml } from '../../shared/osb/catalog-yaml.ts'
+import { catalogOf } from '../../shared/osb/catalog/catalog.ts'
+import { checkCatalog } from '../../shared/osb/catalog/file.ts'
+import { parseYaml } from '../../shared/osb/catalog/yaml.ts'
+import type { Plan } from '../../shared/values/nouns.ts'
 import { catalogParts, catalogWith } from './catalog-parts.ts'
 
 export interface Shipped {

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import * as v from 'valibot'
 import { nameOf, resourcesOf } from '../../generate/roles.ts'
-import { userAgent } from '../../shared/kubedb/connection.ts'
+import { userAgent } from '../../shared/kubedb/cluster/connection.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { type Route, routes } from '../../shared/routes.ts'
 

@@ -1,8 +1,8 @@
 /** The OpsRequests by which KubeDB makes and removes the users of a Redis instance. */
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
-import { hash26, instanceLabel } from '../../shared/kubedb/names.ts'
-import { Resource } from '../../shared/kubedb/object.ts'
+import { Resource } from '../../shared/kubedb/cluster/object.ts'
+import { hash26, instanceLabel } from '../../shared/kubedb/records/names.ts'
 import { at, type TestCluster } from './cluster.ts'
 
 /** @returns all that are there, ended or not */

@@ -1,6 +1,6 @@
 import test from 'ava'
-import { BrokerError } from '../../shared/errors.ts'
-import { ApiError, refusal, translate } from '../../shared/kubedb/api-error.ts'
+import { ApiError, refusal, translate } from '../../shared/kubedb/cluster/api-error.ts'
+import { BrokerError } from '../../shared/values/errors.ts'
 
 const error = (
   status: number,

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { BrokerError } from '../../shared/errors.ts'
-import { bearer, type Reviewer } from '../../shared/osb/bearer.ts'
+import { bearer, type Reviewer } from '../../shared/osb/authentication/bearer.ts'
 import { operation } from '../../shared/osb/operation.ts'
+import { BrokerError } from '../../shared/values/errors.ts'
 import { basic, captureLog, configFor, folder } from './function-process.ts'
 
 const log = captureLog()

@@ -1,6 +1,6 @@
 import test from 'ava'
-import { bindingAnswer } from '../../shared/osb/binding-answer.ts'
-import { bindingExpiry } from '../../shared/osb/binding-expiry.ts'
+import { bindingAnswer } from '../../shared/osb/messages/binding-answer.ts'
+import { bindingExpiry } from '../../shared/osb/messages/binding-expiry.ts'
 
 const now = Date.parse('2026-03-01T12:00:00.000Z')
 

@@ -1,7 +1,7 @@
 import { copyFile, readFile, rename, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
-import { unchanged } from '../../shared/osb/entity-tag.ts'
+import { unchanged } from '../../shared/osb/messages/entity-tag.ts'
 import { folder, headers, start } from './function-process.ts'
 
 const program = fileURLToPath(new URL('../../functions/catalog.ts', import.meta.url))

@@ -4,9 +4,9 @@ import test from 'ava'
 import * as v from 'valibot'
 import { parse } from 'yaml'
 import { kindOf, kinds } from '../../shared/kubedb/databases/kinds.ts'
-import { databaseName } from '../../shared/kubedb/names.ts'
-import { catalogOf } from '../../shared/osb/catalog.ts'
-import { readCatalogYaml } from '../../shared/osb/catalog-yaml.ts'
+import { databaseName } from '../../shared/kubedb/records/names.ts'
+import { catalogOf } from '../../shared/osb/catalog/catalog.ts'
+import { readCatalogYaml } from '../../shared/osb/catalog/yaml.ts'
 import { catalogParts, catalogWith } from '../support/catalog-parts.ts'
 
 const servicesOf = (parts: string[]) => catalogOf(readCatalogYaml(catalogWith(parts), kinds), kinds).services

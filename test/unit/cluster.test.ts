@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import test, { type ExecutionContext } from 'ava'
-import { ApiError } from '../../shared/kubedb/api-error.ts'
-import { type Cluster, type Collection, cluster, type Draft } from '../../shared/kubedb/cluster.ts'
-import { connect } from '../../shared/kubedb/connection.ts'
-import { Anything } from '../../shared/kubedb/object.ts'
+import { ApiError } from '../../shared/kubedb/cluster/api-error.ts'
+import { type Cluster, type Collection, cluster, type Draft } from '../../shared/kubedb/cluster/cluster.ts'
+import { connect } from '../../shared/kubedb/cluster/connection.ts'
+import { Anything } from '../../shared/kubedb/cluster/object.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'api-server-'))
 execFileSync(

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
-import { ConfigurationError, fromConfig, loadConfig, variables } from '../../shared/config.ts'
+import { ConfigurationError, fromConfig, loadConfig, variables } from '../../shared/environment/config.ts'
 import { folder } from './function-process.ts'
 
 const least = { BROKER_NAMESPACE: 'broker', DATABASE_NAMESPACE: 'databases' }

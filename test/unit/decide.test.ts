@@ -16,7 +16,7 @@ import {
   provisioning,
   unbinding,
   updating,
-} from '../../shared/kubedb/decide.ts'
+} from '../../shared/kubedb/records/decide.ts'
 
 /** In the order of the specification's columns. */
 const instances: readonly InstanceState[] = [

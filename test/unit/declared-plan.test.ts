@@ -5,7 +5,7 @@ import {
   type UserRecord,
   type UsersRequest,
   type UsersSituation,
-} from '../../shared/kubedb/declared-plan.ts'
+} from '../../shared/kubedb/bindings/declared-plan.ts'
 
 const record = (user: string, state: UserRecord['state'], more: Partial<UserRecord> = {}): UserRecord => ({
   user,

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import test from 'ava'
 import { parseAllDocuments } from 'yaml'
 import { platformRole } from '../../generate/reviews.ts'
-import { isObject } from '../../shared/json.ts'
+import { isObject } from '../../shared/values/json.ts'
 
 const root = join(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')

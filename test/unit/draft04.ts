@@ -1,5 +1,5 @@
 /** A second opinion on JSON Schema draft-04, of as much of it as a catalog may use; any other keyword throws. */
-import { isObject } from '../../shared/json.ts'
+import { isObject } from '../../shared/values/json.ts'
 
 const kinds: { readonly [type: string]: (value: unknown) => boolean } = {
   null: (value) => value === null,

@@ -1,11 +1,11 @@
 import test from 'ava'
-import type { Config } from '../../shared/config.ts'
-import { BrokerError, type Problem } from '../../shared/errors.ts'
-import { setLogLevel } from '../../shared/log.ts'
+import type { Config } from '../../shared/environment/config.ts'
+import { setLogLevel } from '../../shared/environment/log.ts'
+import { parseIdentity } from '../../shared/osb/edge/originating-identity.ts'
+import { segments } from '../../shared/osb/edge/path.ts'
 import { type Handler, operation } from '../../shared/osb/operation.ts'
-import { parseIdentity } from '../../shared/osb/originating-identity.ts'
-import { segments } from '../../shared/osb/path.ts'
 import type { FunctionName } from '../../shared/routes.ts'
+import { BrokerError, type Problem } from '../../shared/values/errors.ts'
 import { captureLog, configFor, headers } from './function-process.ts'
 
 const log = captureLog()

@@ -2,10 +2,10 @@ import test from 'ava'
 import { complaints, userSettings } from '../../sandbox/engines/opensearch/settings.ts'
 import { pluginRole } from '../../sandbox/engines/opensearch/xpack/privileges.ts'
 import { Unreachable } from '../../shared/kubedb/databases/database.ts'
-import { isRight as isRightOpenSearch } from '../../shared/kubedb/databases/elasticsearch-users/open-search.ts'
-import { openSearchRole, xPackRole } from '../../shared/kubedb/databases/elasticsearch-users/roles.ts'
-import { isRight as isRightXPack } from '../../shared/kubedb/databases/elasticsearch-users/x-pack.ts'
-import { failure as failureOf, Refusal } from '../../shared/kubedb/databases/http/failure.ts'
+import { isRight as isRightOpenSearch } from '../../shared/kubedb/databases/users/elasticsearch/open-search.ts'
+import { openSearchRole, xPackRole } from '../../shared/kubedb/databases/users/elasticsearch/roles.ts'
+import { isRight as isRightXPack } from '../../shared/kubedb/databases/users/elasticsearch/x-pack.ts'
+import { failure as failureOf, Refusal } from '../../shared/kubedb/databases/users/http-client/failure.ts'
 
 const failure = (error: unknown, doing: string) => failureOf('the search server', error, doing)
 

@@ -1,9 +1,9 @@
 import { Client } from '@elastic/elasticsearch'
 import { Client as OpenSearchClient } from '@opensearch-project/opensearch'
 import test from 'ava'
-import type { JsonObject } from '../../shared/json.ts'
 import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { elasticsearch } from '../../shared/kubedb/databases/elasticsearch.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { asked as askedOf, hostile, issuer, issuerRef, other, planned as plan } from './kind-changes.ts'
 
 const asked = (name: string, wanted = {}) => askedOf('elasticsearch', name, wanted)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
 import { freePort } from '../../sandbox/free-port.ts'
-import { type Config, loadConfig } from '../../shared/config.ts'
+import { type Config, loadConfig } from '../../shared/environment/config.ts'
 
 /** The headers of a request that gets past authentication and version. */
 export const headers = {
@@ -81,9 +81,9 @@ export async function start(
     const module = (name: string) => JSON.stringify(new URL(`../../shared/${name}.ts`, import.meta.url).href)
     await writeFile(
       path,
-      `import { serve } from ${module('serve')}
-      import { body } from ${module('osb/body')}
-      import { ProvisionBody } from ${module('osb/requests')}
+      `import { serve } from ${module('serving/serve')}
+      import { body } from ${module('osb/messages/body')}
+      import { ProvisionBody } from ${module('osb/messages/requests')}
       import { span } from ${module('telemetry/telemetry')}
       await serve('provision', ${program.handler})`,
     )

@@ -1,6 +1,6 @@
 import test from 'ava'
-import { BrokerError } from '../../shared/errors.ts'
-import { checkParameters } from '../../shared/osb/parameters.ts'
+import { checkParameters } from '../../shared/osb/parameters/parameters.ts'
+import { BrokerError } from '../../shared/values/errors.ts'
 import { shippedPlans } from '../support/shipped-catalog.ts'
 
 /** @returns the answer's sentence */

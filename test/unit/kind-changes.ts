@@ -1,8 +1,8 @@
 /** Specs as the broker builds them, and what it takes to get from one to another: for the tests of every kind. */
-import type { JsonObject } from '../../shared/json.ts'
 import type { Database, Wanted } from '../../shared/kubedb/databases/database.ts'
-import type { Resolved } from '../../shared/kubedb/instance-record.ts'
-import { planUpdate } from '../../shared/kubedb/planner.ts'
+import { planUpdate } from '../../shared/kubedb/instances/planner.ts'
+import type { Resolved } from '../../shared/kubedb/records/instance-record.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { shippedPlan } from '../support/shipped-catalog.ts'
 
 const inside = { addresses: 'cluster', instance: '6f0a1c6e' } as const

@@ -1,10 +1,10 @@
 /** Keys that libraries look for: added to what a binding gets, and never in the place of it. */
 import test from 'ava'
 import { exampleCredentials, exampleReach } from '../../generate/example-credentials.ts'
-import { isObject } from '../../shared/json.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
-import { checkCatalog } from '../../shared/osb/catalog-file.ts'
-import { parseYaml } from '../../shared/osb/catalog-yaml.ts'
+import { checkCatalog } from '../../shared/osb/catalog/file.ts'
+import { parseYaml } from '../../shared/osb/catalog/yaml.ts'
+import { isObject } from '../../shared/values/json.ts'
 import { catalogParts, catalogWith } from '../support/catalog-parts.ts'
 import { allPlans } from '../support/shipped-catalog.ts'
 

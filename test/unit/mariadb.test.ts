@@ -1,7 +1,7 @@
 import test from 'ava'
-import type { JsonObject } from '../../shared/json.ts'
 import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { mariadb } from '../../shared/kubedb/databases/mariadb.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 
 const inside = { addresses: 'cluster', instance: 'i' } as const
 const disk = { storage: { resources: { requests: { storage: '10Gi' } } } }

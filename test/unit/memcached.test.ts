@@ -1,7 +1,7 @@
 import test from 'ava'
 import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { memcached } from '../../shared/kubedb/databases/memcached.ts'
-import { checkBindingParameters, checkParameters } from '../../shared/osb/parameters.ts'
+import { checkBindingParameters, checkParameters } from '../../shared/osb/parameters/parameters.ts'
 import { shippedPlan } from '../support/shipped-catalog.ts'
 import { asked as askedOf, hostile, issuer, issuerRef, planned as plan } from './kind-changes.ts'
 

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import test from 'ava'
 import { MongoServerError } from 'mongodb'
-import { isOfSocket } from '../../shared/kubedb/databases/mongodb-users/failure.ts'
+import { isOfSocket } from '../../shared/kubedb/databases/users/mongodb/failure.ts'
 
 test('what Node says of a socket that the server has ended is of the socket', async (t) => {
   const server = createServer((socket) => socket.end())

@@ -1,8 +1,8 @@
 import test from 'ava'
 import { MongoClient } from 'mongodb'
-import type { JsonObject } from '../../shared/json.ts'
 import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { mongodb } from '../../shared/kubedb/databases/mongodb.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { asked as askedOf, hostile, issuer, issuerRef, planned as plan } from './kind-changes.ts'
 
 const asked = (name: string, wanted = {}) => askedOf('mongodb', name, wanted)

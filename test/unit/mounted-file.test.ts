@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
-import { mountedFile } from '../../shared/mounted-file.ts'
+import { mountedFile } from '../../shared/environment/mounted-file.ts'
 import { folder } from './function-process.ts'
 
 /** Puts content where it is mounted, as the kubelet does: into a new folder, then `..data` points there. */

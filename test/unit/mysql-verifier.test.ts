@@ -1,5 +1,5 @@
 import test from 'ava'
-import { verifierMatches, verifierOf } from '../../shared/kubedb/databases/mysql-users/verifier.ts'
+import { verifierMatches, verifierOf } from '../../shared/kubedb/databases/users/mysql/verifier.ts'
 
 /** Hashcat's example of what MySQL keeps (mode 7401). */
 const example = Buffer.concat([

@@ -7,7 +7,7 @@ import {
   instanceRecordName,
   labelValue,
   lengthPrefixed,
-} from '../../shared/kubedb/names.ts'
+} from '../../shared/kubedb/records/names.ts'
 
 const guid = '5f0e6f0a-3c4e-4c1f-9b5e-7f3f1f0a2b3c'
 

@@ -1,9 +1,9 @@
 import test from 'ava'
 import * as v from 'valibot'
-import { BrokerError } from '../../shared/errors.ts'
+import { Service } from '../../shared/kubedb/cluster/object.ts'
 import { redis } from '../../shared/kubedb/databases/redis.ts'
-import { Service } from '../../shared/kubedb/object.ts'
-import { outsideAddress } from '../../shared/kubedb/outside-address.ts'
+import { outsideAddress } from '../../shared/kubedb/observed/outside-address.ts'
+import { BrokerError } from '../../shared/values/errors.ts'
 
 const balanced = { addresses: 'external' } as const
 const onNodes = { addresses: 'external', nodeHost: 'nodes.example.com' } as const

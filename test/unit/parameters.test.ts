@@ -1,10 +1,14 @@
 import { inspect } from 'node:util'
 import test from 'ava'
-import { BrokerError } from '../../shared/errors.ts'
 import { postgres } from '../../shared/kubedb/databases/postgres.ts'
-import type { Bounds, Traits } from '../../shared/nouns.ts'
-import { checkBindingParameters, checkParameters, type PlanOffer } from '../../shared/osb/parameters.ts'
-import type { Purpose } from '../../shared/osb/schemas.ts'
+import {
+  checkBindingParameters,
+  checkParameters,
+  type PlanOffer,
+} from '../../shared/osb/parameters/parameters.ts'
+import type { Purpose } from '../../shared/osb/parameters/schemas.ts'
+import { BrokerError } from '../../shared/values/errors.ts'
+import type { Bounds, Traits } from '../../shared/values/nouns.ts'
 import { generousPlan, postgresTraits } from './postgres-traits.ts'
 
 const prefixes = ['example.com', 'corp.io/team-']

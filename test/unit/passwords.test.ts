@@ -2,7 +2,8 @@ import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { derivePassword, keysIn, newNonce, userName } from '../../shared/kubedb/passwords.ts'
+import { derivePassword, newNonce, userName } from '../../shared/kubedb/bindings/passwords.ts'
+import { keysIn } from '../../shared/kubedb/records/keys.ts'
 
 const key = Buffer.from('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f', 'hex')
 const nonce = 'AAECAwQFBgcICQoLDA0ODw'

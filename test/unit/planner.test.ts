@@ -1,10 +1,10 @@
 import test from 'ava'
-import type { JsonObject } from '../../shared/json.ts'
 import type { Wanted } from '../../shared/kubedb/databases/database.ts'
+import { merge } from '../../shared/kubedb/databases/parts/spec.ts'
 import { postgres } from '../../shared/kubedb/databases/postgres.ts'
-import { merge } from '../../shared/kubedb/databases/spec.ts'
-import type { Resolved } from '../../shared/kubedb/instance-record.ts'
-import { differences, planUpdate } from '../../shared/kubedb/planner.ts'
+import { differences, planUpdate } from '../../shared/kubedb/instances/planner.ts'
+import type { Resolved } from '../../shared/kubedb/records/instance-record.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 
 const template = {
   replicas: 1,

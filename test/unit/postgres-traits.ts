@@ -1,5 +1,5 @@
 /** A kind as the protocol sees it, for tests that must not move when the real one does. */
-import type { Plan, Setting, Traits } from '../../shared/nouns.ts'
+import type { Plan, Setting, Traits } from '../../shared/values/nouns.ts'
 
 const size: Setting = { type: 'string', pattern: '^[1-9][0-9]{0,6}(kB|MB|GB)$' }
 

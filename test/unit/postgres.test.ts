@@ -1,11 +1,11 @@
 import test from 'ava'
 import pg from 'pg'
-import type { JsonObject } from '../../shared/json.ts'
-import { resourcesOf } from '../../shared/kubedb/databases/components.ts'
 import type { Reach } from '../../shared/kubedb/databases/database.ts'
-import { compareVersions } from '../../shared/kubedb/databases/dimensions.ts'
+import { resourcesOf } from '../../shared/kubedb/databases/parts/components.ts'
+import { compareVersions } from '../../shared/kubedb/databases/parts/dimensions.ts'
+import { at, merge, put } from '../../shared/kubedb/databases/parts/spec.ts'
 import { postgres } from '../../shared/kubedb/databases/postgres.ts'
-import { at, merge, put } from '../../shared/kubedb/databases/spec.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 
 const inside = { addresses: 'cluster', instance: 'i' } as const
 const disk = { storage: { resources: { requests: { storage: '10Gi' } } } }

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { bytesPattern, cpuPattern, parseQuantity, quantityMistake } from '../../shared/quantity.ts'
+import { bytesPattern, cpuPattern, parseQuantity, quantityMistake } from '../../shared/values/quantity.ts'
 
 const thousandths: [text: string, value: bigint | undefined][] = [
   ['0', 0n],

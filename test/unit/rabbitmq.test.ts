@@ -1,8 +1,8 @@
 import test from 'ava'
-import type { JsonObject } from '../../shared/json.ts'
 import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { rabbitmq } from '../../shared/kubedb/databases/rabbitmq.ts'
-import { hashOf, isHashOf } from '../../shared/kubedb/databases/rabbitmq-users/account.ts'
+import { hashOf, isHashOf } from '../../shared/kubedb/databases/users/rabbitmq/account.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 
 const inside = { addresses: 'cluster', instance: 'i' } as const
 const disk = { storage: { resources: { requests: { storage: '10Gi' } } } }

@@ -1,8 +1,14 @@
 import test from 'ava'
-import type { InstanceRecord } from '../../shared/kubedb/instance-record.ts'
-import type { Condition, Resource } from '../../shared/kubedb/object.ts'
-import { provisionVerdict } from '../../shared/kubedb/provision-outcome.ts'
-import { halted, patience, progress, provisioned, unreachable } from '../../shared/kubedb/readiness.ts'
+import type { Condition, Resource } from '../../shared/kubedb/cluster/object.ts'
+import { provisionVerdict } from '../../shared/kubedb/instances/provision-outcome.ts'
+import {
+  halted,
+  patience,
+  progress,
+  provisioned,
+  unreachable,
+} from '../../shared/kubedb/observed/readiness.ts'
+import type { InstanceRecord } from '../../shared/kubedb/records/instance-record.ts'
 
 const minutes = 60_000
 

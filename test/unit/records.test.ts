@@ -3,16 +3,16 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import * as v from 'valibot'
-import { JsonObject } from '../../shared/json.ts'
-import { parseBindingRecord, UnreadableBinding } from '../../shared/kubedb/binding-record.ts'
+import { AppBinding } from '../../shared/kubedb/cluster/object.ts'
+import { parseBindingRecord, UnreadableBinding } from '../../shared/kubedb/records/binding-record.ts'
 import {
   draftInstanceRecord,
   parseInstanceRecord,
   UnreadableRecord,
   userFacing,
-} from '../../shared/kubedb/instance-record.ts'
-import { annotations, bindingRecordName, instanceRecordName } from '../../shared/kubedb/names.ts'
-import { AppBinding } from '../../shared/kubedb/object.ts'
+} from '../../shared/kubedb/records/instance-record.ts'
+import { annotations, bindingRecordName, instanceRecordName } from '../../shared/kubedb/records/names.ts'
+import { JsonObject } from '../../shared/values/json.ts'
 import { objectIn } from '../support/cluster.ts'
 
 const golden = (name: string): unknown =>

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { redisRule, redisUsers } from '../../shared/kubedb/databases/redis-users.ts'
+import { redisRule, redisUsers } from '../../shared/kubedb/databases/users/redis.ts'
 
 const user = `b${'a2'.repeat(13)}`
 

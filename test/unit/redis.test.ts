@@ -1,8 +1,8 @@
 import { createClient } from '@redis/client'
 import test from 'ava'
-import type { JsonObject } from '../../shared/json.ts'
 import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { redis } from '../../shared/kubedb/databases/redis.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import { asked as askedOf, hostile, issuer, issuerRef, planned as plan } from './kind-changes.ts'
 
 const asked = (name: string, wanted = {}) => askedOf('redis', name, wanted)

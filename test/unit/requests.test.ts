@@ -1,7 +1,6 @@
 import test from 'ava'
 import type * as v from 'valibot'
-import { body, maximumBody, query } from '../../shared/osb/body.ts'
-import { operation } from '../../shared/osb/operation.ts'
+import { body, maximumBody, query } from '../../shared/osb/messages/body.ts'
 import {
   BindBody,
   ChangeQuery,
@@ -10,7 +9,8 @@ import {
   LastOperationQuery,
   ProvisionBody,
   UpdateBody,
-} from '../../shared/osb/requests.ts'
+} from '../../shared/osb/messages/requests.ts'
+import { operation } from '../../shared/osb/operation.ts'
 import { captureLog, configFor, headers } from './function-process.ts'
 
 captureLog()

@@ -1,9 +1,13 @@
 import test from 'ava'
-import { BrokerError } from '../../shared/errors.ts'
-import { isObject } from '../../shared/json.ts'
-import type { Traits } from '../../shared/nouns.ts'
-import { checkBindingParameters, checkParameters, type PlanOffer } from '../../shared/osb/parameters.ts'
-import { bindingSchema, instanceSchema, schemasOf } from '../../shared/osb/schemas.ts'
+import {
+  checkBindingParameters,
+  checkParameters,
+  type PlanOffer,
+} from '../../shared/osb/parameters/parameters.ts'
+import { bindingSchema, instanceSchema, schemasOf } from '../../shared/osb/parameters/schemas.ts'
+import { BrokerError } from '../../shared/values/errors.ts'
+import { isObject } from '../../shared/values/json.ts'
+import type { Traits } from '../../shared/values/nouns.ts'
 import { fits } from './draft04.ts'
 import { generousPlan, postgresTraits } from './postgres-traits.ts'
 

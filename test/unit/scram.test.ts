@@ -1,5 +1,5 @@
 import test from 'ava'
-import { scramMatches, scramVerifier } from '../../shared/kubedb/scram.ts'
+import { scramMatches, scramVerifier } from '../../shared/kubedb/databases/users/scram.ts'
 
 // the example of RFC 7677, section 3
 const salt = Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64')

@@ -3,7 +3,8 @@ import { createServer } from 'node:http'
 import { text } from 'node:stream/consumers'
 import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
-import { current, type Note, span, startTelemetry, stopTelemetry } from '../../shared/telemetry/telemetry.ts'
+import { current, span, startTelemetry, stopTelemetry } from '../../shared/telemetry/telemetry.ts'
+import type { Note } from '../../shared/telemetry/traced.ts'
 import { headers, start } from './function-process.ts'
 
 /** What the assertions look at of OTLP in JSON. */

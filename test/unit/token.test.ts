@@ -1,5 +1,5 @@
 import test from 'ava'
-import { operationToken, parseOperationToken } from '../../shared/kubedb/token.ts'
+import { operationToken, parseOperationToken } from '../../shared/kubedb/records/token.ts'
 
 const hint = {
   type: 'provision',

@@ -12,8 +12,8 @@ import { mysql } from '../../shared/kubedb/databases/mysql.ts'
 import { postgres } from '../../shared/kubedb/databases/postgres.ts'
 import { rabbitmq } from '../../shared/kubedb/databases/rabbitmq.ts'
 import { redis } from '../../shared/kubedb/databases/redis.ts'
-import { upgradeObstacle } from '../../shared/kubedb/upgrades.ts'
-import type { VersionFacts } from '../../shared/kubedb/versions.ts'
+import { upgradeObstacle } from '../../shared/kubedb/instances/upgrades.ts'
+import type { VersionFacts } from '../../shared/kubedb/instances/versions.ts'
 
 const Ranges = v.union([v.array(v.string()), v.record(v.string(), v.array(v.string()))])
 const Seeds = v.record(

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { admits, within } from '../../shared/kubedb/version-range.ts'
+import { admits, within } from '../../shared/kubedb/instances/version-range.ts'
 
 /** [version, range, whether it lies in it; undefined: not understood] */
 const table: [string, string, boolean | undefined][] = [

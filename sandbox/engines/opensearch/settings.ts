@@ -1,7 +1,7 @@
 /** The files that a server is configured with. Pure. */
 import * as v from 'valibot'
 import { parse, stringify } from 'yaml'
-import { isObject, type Json, JsonObject } from '../../../shared/json.ts'
+import { isObject, type Json, JsonObject } from '../../../shared/values/json.ts'
 import { storePassword } from './distribution.ts'
 
 /** Who speaks to clients: OpenSearch itself, or the front that speaks as Elasticsearch. */

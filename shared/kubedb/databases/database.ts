@@ -2,9 +2,8 @@
  * One KubeDB kind: everything that differs from kind to kind. Adding a kind is one file with one of these, its line
  * in `kinds.ts`, and its plans in the catalog.
  */
-import type { Json, JsonObject } from '../../json.ts'
-import type { Issuer, Parameters, Role, Traits } from '../../nouns.ts'
-import type { LibraryKey } from './library-keys.ts'
+import type { Json, JsonObject } from '../../values/json.ts'
+import type { Issuer, Parameters, Role, Traits } from '../../values/nouns.ts'
 
 export interface Database extends Traits {
   readonly kind: string
@@ -206,4 +205,19 @@ export class Unreachable extends Error {
     super(message, options)
     this.name = 'Unreachable'
   }
+}
+
+/** A key of credentials that libraries look for by a name of their own. */
+export interface LibraryKey {
+  /** a good name of a key in a Secret, and of a file */
+  readonly name: string
+  /** who looks for it */
+  readonly readBy: string
+  /** in which credentials it is, in words; without it, in all */
+  readonly only?: string
+  /**
+   * @param own what the kind's credentials have by the broker's own names
+   * @returns text, as in a Secret all values are; undefined where the key is left out
+   */
+  value(own: JsonObject, reach: Reach): string | undefined
 }

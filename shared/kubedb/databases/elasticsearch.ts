@@ -1,9 +1,10 @@
 /** Elasticsearch and OpenSearch as KubeDB runs them: nodes that do everything, or nodes with roles of their own. */
-import { isObject, type Json, type JsonObject } from '../../json.ts'
-import type { Setting } from '../../nouns.ts'
-import { parseQuantity } from '../../quantity.ts'
-import { distribution } from '../../semver.ts'
-import { common, inUri, loginOf } from './address.ts'
+import { isObject, type Json, type JsonObject } from '../../values/json.ts'
+import type { Setting } from '../../values/nouns.ts'
+import { parseQuantity } from '../../values/quantity.ts'
+import { distribution } from '../../values/semver.ts'
+import type { Change, Database, Dimension, Reach, Wanted } from './database.ts'
+import { common, inUri, loginOf } from './parts/address.ts'
 import {
   below,
   type Component,
@@ -12,8 +13,7 @@ import {
   throughout,
   withResources,
   withStorage,
-} from './components.ts'
-import type { Change, Database, Dimension, Reach, Wanted } from './database.ts'
+} from './parts/components.ts'
 import {
   changed,
   compareVersions,
@@ -29,10 +29,20 @@ import {
   storageType,
   tls,
   version,
-} from './dimensions.ts'
-import { begin, finish, hold, lines, olderThan, sizable, templateFor, withFile, withTls } from './draft.ts'
-import { certificates, url } from './library-keys.ts'
-import { at, put } from './spec.ts'
+} from './parts/dimensions.ts'
+import {
+  begin,
+  finish,
+  hold,
+  lines,
+  olderThan,
+  sizable,
+  templateFor,
+  withFile,
+  withTls,
+} from './parts/draft.ts'
+import { certificates, url } from './parts/library-keys.ts'
+import { at, put } from './parts/spec.ts'
 
 const container = 'elasticsearch'
 const configFile = 'elasticsearch.yml'
@@ -314,7 +324,7 @@ export const elasticsearch: Database = {
   accounts: {
     by: 'connection',
     async connect(admin) {
-      const users = await import('./elasticsearch-users.ts')
+      const users = await import('./users/elasticsearch.ts')
       return users.connect(admin, encrypted(admin))
     },
   },

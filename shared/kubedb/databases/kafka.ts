@@ -1,9 +1,9 @@
 /** Kafka as KubeDB runs it: nodes that are brokers and controllers at once, or nodes for each of the two. */
-import { isObject, type Json, type JsonObject } from '../../json.ts'
-import type { Setting } from '../../nouns.ts'
-import { common, pods } from './address.ts'
-import { below, type Layout, throughout, withResources, withStorage } from './components.ts'
+import { isObject, type Json, type JsonObject } from '../../values/json.ts'
+import type { Setting } from '../../values/nouns.ts'
 import type { Change, Database, Dimension, Place } from './database.ts'
+import { common, pods } from './parts/address.ts'
+import { below, type Layout, throughout, withResources, withStorage } from './parts/components.ts'
 import {
   changed,
   configuration,
@@ -14,10 +14,10 @@ import {
   storageClass,
   storageType,
   version,
-} from './dimensions.ts'
-import { begin, finish, hold, lines, sizable, templateFor, withFile } from './draft.ts'
-import { sameAs } from './library-keys.ts'
-import { at, put } from './spec.ts'
+} from './parts/dimensions.ts'
+import { begin, finish, hold, lines, sizable, templateFor, withFile } from './parts/draft.ts'
+import { sameAs } from './parts/library-keys.ts'
+import { at, put } from './parts/spec.ts'
 
 const container = 'kafka'
 

@@ -1,10 +1,7 @@
 /** MariaDB as KubeDB runs it: a server on its own, or a Galera cluster, all of whose servers can be written to. */
-import { isObject, type JsonObject } from '../../json.ts'
-import type { Setting } from '../../nouns.ts'
-import { alike } from './components.ts'
+import { isObject, type JsonObject } from '../../values/json.ts'
+import type { Setting } from '../../values/nouns.ts'
 import type { Database, Dimension } from './database.ts'
-import { impossible } from './dimensions.ts'
-import { olderThan, sizable } from './draft.ts'
 import {
   accountsIn,
   building,
@@ -16,6 +13,9 @@ import {
   ownersMakeTriggers,
   size,
 } from './mysql-family.ts'
+import { alike } from './parts/components.ts'
+import { impossible } from './parts/dimensions.ts'
+import { olderThan, sizable } from './parts/draft.ts'
 
 const container = 'mariadb'
 const layout = alike(container)

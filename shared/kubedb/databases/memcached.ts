@@ -1,12 +1,12 @@
 /** Memcached as KubeDB runs it: servers that know nothing of each other; clients spread their keys over them. */
-import { isObject, type JsonObject } from '../../json.ts'
-import type { Setting } from '../../nouns.ts'
-import { common, inUri, loginOf, pods } from './address.ts'
-import { alike, withResources } from './components.ts'
+import { isObject, type JsonObject } from '../../values/json.ts'
+import type { Setting } from '../../values/nouns.ts'
 import type { Database, Place } from './database.ts'
-import { configuration, object, ordinary, resources, servers, tls, version } from './dimensions.ts'
-import { begin, finish, hold, lines, sizable, withFile, withTls } from './draft.ts'
-import { certificates, url } from './library-keys.ts'
+import { common, inUri, loginOf, pods } from './parts/address.ts'
+import { alike, withResources } from './parts/components.ts'
+import { configuration, object, ordinary, resources, servers, tls, version } from './parts/dimensions.ts'
+import { begin, finish, hold, lines, sizable, withFile, withTls } from './parts/draft.ts'
+import { certificates, url } from './parts/library-keys.ts'
 
 const container = 'memcached'
 const layout = alike(container, { disk: false })

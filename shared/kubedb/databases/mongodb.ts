@@ -1,9 +1,16 @@
 /** MongoDB as KubeDB runs it: a server on its own, a replica set, or a sharded cluster of replica sets. */
-import { isObject, type Json, type JsonObject } from '../../json.ts'
-import type { Setting } from '../../nouns.ts'
-import { addresses, common, encoded, loginOf, pods } from './address.ts'
-import { below, type Component, type Layout, throughout, withResources, withStorage } from './components.ts'
+import { isObject, type Json, type JsonObject } from '../../values/json.ts'
+import type { Setting } from '../../values/nouns.ts'
 import type { Change, Database, Dimension, Place, Reach, Wanted } from './database.ts'
+import { addresses, common, encoded, loginOf, pods } from './parts/address.ts'
+import {
+  below,
+  type Component,
+  type Layout,
+  throughout,
+  withResources,
+  withStorage,
+} from './parts/components.ts'
 import {
   changed,
   disks,
@@ -18,16 +25,14 @@ import {
   storageType,
   tls,
   version,
-} from './dimensions.ts'
-import { begin, finish, hold, sizable, templateFor, withFile, withTls } from './draft.ts'
-import { certificates, sameAs, url } from './library-keys.ts'
-import { at, put } from './spec.ts'
+} from './parts/dimensions.ts'
+import { begin, finish, hold, sizable, templateFor, withFile, withTls } from './parts/draft.ts'
+import { certificates, sameAs, url } from './parts/library-keys.ts'
+import { at, put } from './parts/spec.ts'
+import { userDatabase } from './users/mongodb/user-database.ts'
 
 const container = 'mongodb'
 const configFile = 'mongod.conf'
-
-/** The database that the users of bindings are made in, whatever they may do elsewhere. */
-export const userDatabase = 'admin'
 
 const shard: Component = { name: 'shard', path: 'shardTopology.shard', disk: true }
 const configServer: Component = { name: 'configServer', path: 'shardTopology.configServer', disk: true }
@@ -369,7 +374,7 @@ export const mongodb: Database = {
   accounts: {
     by: 'connection',
     async connect(admin) {
-      const users = await import('./mongodb-users.ts')
+      const users = await import('./users/mongodb.ts')
       return users.connect(admin)
     },
   },

@@ -1,9 +1,9 @@
 /** What MySQL and the engines that speak its protocol have in common. Pure, but for loading the driver. */
-import { isObject, type JsonObject } from '../../json.ts'
-import type { Setting } from '../../nouns.ts'
-import { addresses, common, encoded, loginOf, pods } from './address.ts'
-import { type Layout, withResources, withStorage } from './components.ts'
-import type { Accounts, Database, Dimension, Place, Reach } from './database.ts'
+import { isObject, type JsonObject } from '../../values/json.ts'
+import type { Setting } from '../../values/nouns.ts'
+import type { Accounts, Database, Dimension, LibraryKey, Place, Reach } from './database.ts'
+import { addresses, common, encoded, loginOf, pods } from './parts/address.ts'
+import { type Layout, withResources, withStorage } from './parts/components.ts'
 import {
   configuration,
   disks,
@@ -15,10 +15,10 @@ import {
   storageType,
   tls,
   version,
-} from './dimensions.ts'
-import { begin, finish, hold, lines, withFile, withTls } from './draft.ts'
-import { certificates, type LibraryKey, sameAs, theCa, url } from './library-keys.ts'
-import { at } from './spec.ts'
+} from './parts/dimensions.ts'
+import { begin, finish, hold, lines, withFile, withTls } from './parts/draft.ts'
+import { certificates, sameAs, theCa, url } from './parts/library-keys.ts'
+import { at } from './parts/spec.ts'
 
 /** Units are required, so that no value means something else than it seems to. */
 export const size: Setting = { type: 'string', pattern: '^([1-9][0-9]{0,6}[KM]|[1-9][0-9]{0,2}G)$' }
@@ -161,7 +161,7 @@ const libraryKeys: readonly LibraryKey[] = [
 export const accountsIn = (engine: string): Accounts => ({
   by: 'connection',
   async connect(admin) {
-    const users = await import('./mysql-users.ts')
+    const users = await import('./users/mysql.ts')
     return users.connect(admin, engine)
   },
 })

@@ -1,10 +1,7 @@
 /** MySQL as KubeDB runs it: a server on its own, or a group of servers that replicate to each other. */
 import { createHash } from 'node:crypto'
-import { isObject, type JsonObject } from '../../json.ts'
-import { alike } from './components.ts'
+import { isObject, type JsonObject } from '../../values/json.ts'
 import type { Change, Database, Dimension } from './database.ts'
-import { compareVersions, impossible, object, section } from './dimensions.ts'
-import { olderThan, sizable } from './draft.ts'
 import {
   accountsIn,
   building,
@@ -14,7 +11,10 @@ import {
   mysqlCredentials,
   mysqlSettings,
 } from './mysql-family.ts'
-import { at, put } from './spec.ts'
+import { alike } from './parts/components.ts'
+import { compareVersions, impossible, object, section } from './parts/dimensions.ts'
+import { olderThan, sizable } from './parts/draft.ts'
+import { at, put } from './parts/spec.ts'
 
 const container = 'mysql'
 const layout = alike(container)

@@ -1,8 +1,6 @@
 /** Percona XtraDB Cluster as KubeDB runs it: three or more of MySQL's servers, all of which can be written to. */
-import type { JsonObject } from '../../json.ts'
-import { alike } from './components.ts'
+import type { JsonObject } from '../../values/json.ts'
 import type { Database } from './database.ts'
-import { olderThan, sizable } from './draft.ts'
 import {
   accountsIn,
   building,
@@ -12,6 +10,8 @@ import {
   mysqlSettings,
   ownersMakeTriggers,
 } from './mysql-family.ts'
+import { alike } from './parts/components.ts'
+import { olderThan, sizable } from './parts/draft.ts'
 
 const container = 'perconaxtradb'
 const layout = alike(container)

@@ -1,8 +1,8 @@
 /** PostgreSQL as KubeDB runs it. */
-import { isObject, type Json, type JsonObject } from '../../json.ts'
-import type { Setting } from '../../nouns.ts'
-import { alike, withResources, withStorage } from './components.ts'
+import { isObject, type Json, type JsonObject } from '../../values/json.ts'
+import type { Setting } from '../../values/nouns.ts'
 import type { Database, Reach } from './database.ts'
+import { alike, withResources, withStorage } from './parts/components.ts'
 import {
   configuration,
   disks,
@@ -13,10 +13,10 @@ import {
   storageType,
   tls,
   version,
-} from './dimensions.ts'
-import { begin, finish, hold, lines, sizable, withFile, withTls } from './draft.ts'
-import { certificates, sameAs, theCa, url } from './library-keys.ts'
-import { at } from './spec.ts'
+} from './parts/dimensions.ts'
+import { begin, finish, hold, lines, sizable, withFile, withTls } from './parts/draft.ts'
+import { certificates, sameAs, theCa, url } from './parts/library-keys.ts'
+import { at } from './parts/spec.ts'
 
 const container = 'postgres'
 const layout = alike(container)
@@ -232,7 +232,7 @@ export const postgres: Database = {
   accounts: {
     by: 'connection',
     async connect(admin) {
-      const users = await import('./postgres-users.ts')
+      const users = await import('./users/postgres.ts')
       return users.connect(admin)
     },
   },

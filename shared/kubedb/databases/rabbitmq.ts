@@ -1,9 +1,9 @@
 /** RabbitMQ as KubeDB runs it: a node on its own, or a cluster of them behind one Service. */
-import { isObject, type JsonObject } from '../../json.ts'
-import type { Setting } from '../../nouns.ts'
-import { common, encoded, inUri, loginOf } from './address.ts'
-import { type Layout, withResources, withStorage } from './components.ts'
+import { isObject, type JsonObject } from '../../values/json.ts'
+import type { Setting } from '../../values/nouns.ts'
 import type { Database, Dimension } from './database.ts'
+import { common, encoded, inUri, loginOf } from './parts/address.ts'
+import { type Layout, withResources, withStorage } from './parts/components.ts'
 import {
   compareVersions,
   configuration,
@@ -15,9 +15,9 @@ import {
   storageClass,
   storageType,
   version,
-} from './dimensions.ts'
-import { begin, finish, hold, lines, sizable, withFile } from './draft.ts'
-import { sameAs, url } from './library-keys.ts'
+} from './parts/dimensions.ts'
+import { begin, finish, hold, lines, sizable, withFile } from './parts/draft.ts'
+import { sameAs, url } from './parts/library-keys.ts'
 
 const container = 'rabbitmq'
 const layout: Layout = {
@@ -158,7 +158,7 @@ export const rabbitmq: Database = {
   accounts: {
     by: 'connection',
     async connect(admin) {
-      const users = await import('./rabbitmq-users.ts')
+      const users = await import('./users/rabbitmq.ts')
       return users.connect(admin)
     },
   },

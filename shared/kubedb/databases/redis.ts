@@ -1,10 +1,10 @@
 /** Redis and Valkey as KubeDB runs them: a server on its own, or a cluster of shards. */
-import { isObject, type JsonObject } from '../../json.ts'
-import type { Setting } from '../../nouns.ts'
-import { distribution, engineVersion } from '../../semver.ts'
-import { addresses, common, inUri, loginOf, pods } from './address.ts'
-import { alike, withResources, withStorage } from './components.ts'
+import { isObject, type JsonObject } from '../../values/json.ts'
+import type { Setting } from '../../values/nouns.ts'
+import { distribution, engineVersion } from '../../values/semver.ts'
 import type { Database, Dimension, Place, Reach } from './database.ts'
+import { addresses, common, inUri, loginOf, pods } from './parts/address.ts'
+import { alike, withResources, withStorage } from './parts/components.ts'
 import {
   configuration,
   disks,
@@ -17,11 +17,11 @@ import {
   storageType,
   tls,
   version,
-} from './dimensions.ts'
-import { begin, finish, hold, lines, olderThan, sizable, withFile, withTls } from './draft.ts'
-import { certificates, sameAs } from './library-keys.ts'
-import { redisUsers } from './redis-users.ts'
-import { at, put } from './spec.ts'
+} from './parts/dimensions.ts'
+import { begin, finish, hold, lines, olderThan, sizable, withFile, withTls } from './parts/draft.ts'
+import { certificates, sameAs } from './parts/library-keys.ts'
+import { at, put } from './parts/spec.ts'
+import { redisUsers } from './users/redis.ts'
 
 const container = 'redis'
 const layout = alike(container)

@@ -1,6 +1,6 @@
 /** MongoDB's wire protocol: OP_MSG, and whatever a driver says hello with. */
 import { BSON } from 'mongodb'
-import { isObject } from '../../../shared/json.ts'
+import { isObject } from '../../../shared/values/json.ts'
 import { cut, type Message, type Protocol } from './wire.ts'
 
 const message = 2013

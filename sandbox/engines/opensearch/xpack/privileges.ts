@@ -3,7 +3,7 @@
  * OpenSearch by the actions that X-Pack's documentation gives for each privilege. Pure.
  */
 import * as v from 'valibot'
-import { JsonObject } from '../../../../shared/json.ts'
+import { JsonObject } from '../../../../shared/values/json.ts'
 
 const strings = v.optional(v.array(v.string()), [])
 const oneOrMore = v.pipe(

@@ -1,5 +1,5 @@
 /** X-Pack's words where the server behind the front would use its own. Pure. */
-import type { JsonObject } from '../../../../shared/json.ts'
+import type { JsonObject } from '../../../../shared/values/json.ts'
 
 /** An answer that the front gives itself. */
 export interface Reply {

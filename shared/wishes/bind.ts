@@ -1,0 +1,56 @@
+import type { Config } from '../environment/config.ts'
+import type { BindRequest } from '../kubedb/bindings/bind.ts'
+import { succession } from '../kubedb/bindings/rotation.ts'
+import { kindOf } from '../kubedb/databases/kinds.ts'
+import type { Broker } from '../kubedb/records/broker.ts'
+import type { InstanceRecord } from '../kubedb/records/instance-record.ts'
+import { bindingExpiry } from '../osb/messages/binding-expiry.ts'
+import type { BindBody } from '../osb/messages/requests.ts'
+import { checkBindingParameters } from '../osb/parameters/parameters.ts'
+import { BrokerError } from '../values/errors.ts'
+import type { Plan } from '../values/nouns.ts'
+import { currentCatalog, findPlan } from './catalog.ts'
+
+/**
+ * What a new binding is to be (OSB: Binding, Binding Rotation).
+ *
+ * @throws {BrokerError} BadRequest
+ */
+export async function newBinding(
+  config: Config,
+  broker: Broker,
+  instance: InstanceRecord,
+  bindingId: string,
+  sent: BindBody,
+): Promise<BindRequest> {
+  const plan = await planOf(config, instance)
+  const expiry = bindingExpiry(plan, Date.now())
+  if (sent.predecessor_binding_id !== undefined) {
+    const { request, known } = await succession(
+      broker,
+      instance.info.instanceId,
+      bindingId,
+      sent.predecessor_binding_id,
+    )
+    if (!known && !plan?.bindingRotatable) {
+      throw new BrokerError(
+        'BadRequest',
+        'predecessor_binding_id: the plan of this instance is not binding_rotatable; make a new binding instead',
+      )
+    }
+    return { ...request, expiry }
+  }
+  const { service_id: serviceId, plan_id: planId, app_guid: appGuid = '', parameters = {} } = sent
+  if (serviceId !== instance.info.serviceId) {
+    throw new BrokerError('BadRequest', 'service_id: this instance is of another service')
+  }
+  // An instance's own plan may have left the catalog; its bindings go on.
+  if (planId !== instance.info.planId) await findPlan(config, serviceId, planId)
+  const { role } = checkBindingParameters(kindOf(instance.database.kind), parameters)
+  return { bindingId, serviceId, planId, appGuid, parameters, role, expiry, predecessor: undefined }
+}
+
+/** @returns the instance's plan as the catalog has it now; undefined where it has left the catalog */
+async function planOf(config: Config, { info }: InstanceRecord): Promise<Plan | undefined> {
+  return (await currentCatalog(config)).plan(info.serviceId, info.planId)
+}
