@@ -1,3 +1,8 @@
+import { resolve } from 'node:path'
+
+/** In the order in which test/suite.ts names them. */
+const order = new Map(process.argv.map((argument, index) => [resolve(argument), index]))
+
 /** Tests are TypeScript that Node runs by itself; `test/run.ts` starts the cluster they share. */
 export default {
   extensions: ['ts'],
@@ -8,4 +13,5 @@ export default {
   // AVA's TAP does not survive this (dumpError wants an error of a test), nor does it come once a test has asked for
   // more: test/suite.ts ends what does not end, before.
   timeout: '30m',
+  sortTestFiles: (one, other) => (order.get(one) ?? 0) - (order.get(other) ?? 0),
 }

@@ -104,6 +104,7 @@ const options = {
   // wherever the bundles are written.
   outdir: 'dist/functions',
   write: false,
+  metafile: true,
   bundle: true,
   format: 'esm',
   platform: 'node',
@@ -124,9 +125,10 @@ const options = {
  * Builds all functions of the route map, the edge router, and the doctor. The same sources give the same bytes.
  *
  * @param outdir receives the bundles; earlier ones in it are removed
+ * @returns the files that the bundles were made from, by their paths in the checkout
  * @throws when a source does not compile; the message names file and line
  */
-export async function buildFunctions(outdir: string): Promise<void> {
+export async function buildFunctions(outdir: string): Promise<string[]> {
   const names = routes.map((route) => route.function)
   const built = await Promise.all([
     build({
@@ -157,6 +159,11 @@ export async function buildFunctions(outdir: string): Promise<void> {
         return writeFile(join(outdir, inside), contents)
       }),
   )
+  // What plugins make up has a namespace in its name.
+  const inputs = built
+    .flatMap(({ metafile }) => Object.keys(metafile.inputs))
+    .filter((path) => !path.includes(':'))
+  return [...new Set([...inputs, ...names.map((name) => `functions/${name}.ts`)])].sort()
 }
 
 if (process.argv[1] === import.meta.filename)

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
-import { buildFunctions } from '../build.ts'
+import { builtFunctions } from '../sandbox/built-functions.ts'
 import { switchesName } from '../sandbox/operator/switches.ts'
 import { applyRoles, mountServiceAccounts } from '../sandbox/service-accounts.ts'
 import { kinds } from '../shared/kubedb/databases/kinds.ts'
@@ -85,7 +85,7 @@ async function open(
   // PostgreSQL runs as another user when root runs the benchmark.
   await chmod(directory, 0o755)
   const functionsDirectory = join(directory, 'functions')
-  await buildFunctions(functionsDirectory)
+  await builtFunctions(functionsDirectory)
   const sandbox = await startSandbox(directory, progress)
   undo.push(() => sandbox.stop())
   const { names } = sandbox

@@ -1,11 +1,11 @@
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { exitOf, guarded, messageOf } from './control-plane-process.ts'
+import { userCache } from './user-cache.ts'
 
 /** How often a long build says that it is still there, in milliseconds. */
 const progressEvery = 5_000
@@ -37,7 +37,7 @@ export interface GoProgram {
  * @throws if Go is missing or too old, the cache cannot be written, or the build fails
  */
 export async function goProgram(wanted: GoProgram, progress: (line: string) => void): Promise<string> {
-  const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kubedb-service-broker')
+  const folder = userCache()
   const program = join(folder, `${wanted.name}-${await sourcesHash(wanted)}`)
   if (await exists(program)) return program
   await requireGo(wanted)

@@ -1,7 +1,6 @@
 import { createWriteStream } from 'node:fs'
 import { copyFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { finished } from 'node:stream/promises'
-import { buildFunctions } from '../build.ts'
 import { defaultNamespaces } from '../generate/rbac.ts'
 import { platformRole, reviewRoles } from '../generate/reviews.ts'
 import type { Namespaces } from '../generate/roles.ts'
@@ -10,6 +9,7 @@ import { kinds } from '../shared/kubedb/databases/kinds.ts'
 import { type Administrator, administratorOf, apply } from './administrator.ts'
 import { writePrivateFile } from './atomic-file.ts'
 import { startBroker, takesTokens } from './broker.ts'
+import { builtFunctions } from './built-functions.ts'
 import { startCluster } from './cluster.ts'
 import type { SandboxFiles } from './files.ts'
 import { clusterOfKubeconfig } from './kubeconfig.ts'
@@ -81,7 +81,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       await apply(base.administrator, [...reviewRoles(namespaces), platformRole()])
     }
     progress('Building the functions')
-    await buildFunctions(files.functions)
+    await builtFunctions(files.functions)
     signal.throwIfAborted()
     const broker = await startBroker({
       administrator: base.administrator,

@@ -4,8 +4,17 @@ import { chmod, glob, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { buildFunctions } from '../build.ts'
-import { type Cluster, startCluster } from '../sandbox/cluster.ts'
+import { builtFunctions } from '../sandbox/built-functions.ts'
+import type { Cluster } from '../sandbox/cluster.ts'
+import { userCache } from '../sandbox/user-cache.ts'
+import {
+  expectedSeconds,
+  followEndedFiles,
+  longestFirst,
+  readSeconds,
+  type Seconds,
+  writeSeconds,
+} from './ended-files.ts'
 import { endRunningFiles } from './running-files.ts'
 import type { SharedCluster } from './support/cluster.ts'
 import { type Counts, tapReader } from './tap.ts'
@@ -55,6 +64,8 @@ export async function withCluster<T>(act: (surroundings: Surroundings) => Promis
     cluster = undefined
   }
   try {
+    // Unit tests do without all of that.
+    const { startCluster } = await import('../sandbox/cluster.ts')
     cluster = await startCluster({
       directory,
       auditLog,
@@ -73,7 +84,7 @@ export async function withCluster<T>(act: (surroundings: Surroundings) => Promis
 /** @returns the file that tells the tests where everything is */
 async function share({ plane, names }: Cluster, directory: string): Promise<string> {
   const functionsDirectory = join(directory, 'functions')
-  await buildFunctions(functionsDirectory)
+  await builtFunctions(functionsDirectory)
   const shared: SharedCluster = {
     url: plane.url,
     caFile: plane.caFile,
@@ -89,8 +100,11 @@ async function share({ plane, names }: Cluster, directory: string): Promise<stri
   return file
 }
 
+/** What files took when they last ran, all of them. */
+const secondsFile = join(userCache(), 'test-seconds.json')
+
 /**
- * Runs AVA, and prints what it tells as people read it.
+ * Runs AVA, and prints what it tells as people read it, and after each file what is left.
  *
  * @param args test files, and options of AVA
  * @param print takes a line
@@ -99,6 +113,47 @@ export async function runAva(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
   print: (line: string) => void = console.log,
+): Promise<Counts> {
+  const directory = await mkdtemp(join(tmpdir(), 'test-files-'))
+  try {
+    const seconds = await readSeconds(secondsFile)
+    const files = args.filter((arg) => !arg.startsWith('-'))
+    const ends = join(directory, 'ends.jsonl')
+    const environment = {
+      ...env,
+      TEST_ENDS: ends,
+      // What V8 has compiled once, without its types, the processes of later files read.
+      NODE_COMPILE_CACHE: join(userCache(), 'compile-cache'),
+    }
+    const ran: Seconds = {}
+    const following = await followEndedFiles(ends, ({ file, seconds: took }) => {
+      ran[file] = took
+      print(`# ${progressOf(files, ran, seconds)} ${file} took ${took} s`)
+    })
+    const options = args.filter((arg) => arg.startsWith('-'))
+    const counts = await runTap([...options, ...longestFirst(files, seconds)], environment, print)
+    following.stop()
+    // Of some of its tests a file's time says nothing.
+    if (options.length === 0) await writeSeconds(secondsFile, { ...seconds, ...ran })
+    return counts
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+/** @returns `[12/126 files, about 9 min left]` */
+export function progressOf(files: readonly string[], ran: Seconds, seconds: Seconds): string {
+  const left = files.filter((file) => ran[file] === undefined)
+  const ended = files.length - left.length
+  const expected = left.reduce((sum, file) => sum + expectedSeconds(file, seconds), 0) / concurrency
+  const time = expected > 90 ? `${Math.round(expected / 60)} min` : `${Math.ceil(expected)} s`
+  return `[${ended}/${files.length} files${left.length > 0 ? `, about ${time} left` : ''}]`
+}
+
+async function runTap(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  print: (line: string) => void,
 ): Promise<Counts> {
   const ava = join(root, 'node_modules/ava/entrypoints/cli.js')
   const child = spawn(process.execPath, [ava, '--tap', `--concurrency=${concurrency}`, ...args], {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +17,7 @@ import {
   versionRoles,
 } from '../../generate/roles.ts'
 import { derivedFiles, staleFiles } from '../../generate.ts'
+import { builtFunctions, isOfToday } from '../../sandbox/built-functions.ts'
 import { kinds as allKinds } from '../../shared/kubedb/databases/kinds.ts'
 import { readCatalogYaml } from '../../shared/osb/catalog/yaml.ts'
 import { routes } from '../../shared/routes.ts'
@@ -175,22 +176,53 @@ test('derived files name no path outside the checkout', async (t) => {
     t.false(content.includes(root), path)
 })
 
-test('the same sources give the same bundles, wherever they go', async (t) => {
+let building: Promise<string> | undefined
+
+/** @returns the folder of bundles that several tests look at */
+function bundles(): Promise<string> {
+  building ??= mkdtemp(join(tmpdir(), 'build-')).then(async (folder) => {
+    await buildFunctions(folder)
+    return folder
+  })
+  return building
+}
+
+test.after.always('remove the bundles', async () => {
+  if (building) await rm(await building, { recursive: true })
+})
+
+test('the same sources give the same bundles, wherever they go, and whether built or copied', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'build-'))
   t.teardown(() => rm(folder, { recursive: true }))
-  const [one, two] = [join(folder, 'one'), join(folder, 'a/longer/two')]
-  await Promise.all([buildFunctions(one), buildFunctions(two)])
+  const one = await bundles()
+  const others = [join(folder, 'two'), join(folder, 'a/longer/three')]
+  const cache = join(folder, 'cache')
+  for (const other of others) await builtFunctions(other, cache)
   for (const route of routes) {
     const file = join(route.function, 'index.js')
-    t.true(readFileSync(join(one, file)).equals(readFileSync(join(two, file))), file)
+    for (const other of others)
+      t.true(readFileSync(join(one, file)).equals(readFileSync(join(other, file))), file)
   }
   t.false(existsSync(join(one, 'catalog/pg.js')))
+
+  t.is(readdirSync(cache).length, 1)
+  const kept = join(cache, readdirSync(cache)[0] ?? '')
+  t.true(await isOfToday(kept))
+  const inputs = readFileSync(join(kept, 'inputs.json'), 'utf8')
+  for (const part of ['functions/bind.ts', 'build.ts', 'shared/routes.ts', 'node_modules/pg/lib/client.js']) {
+    const changed = inputs.replace(`"${part}":"`, `"${part}":"no longer `)
+    t.not(changed, inputs, part)
+    writeFileSync(join(kept, 'inputs.json'), changed)
+    t.false(await isOfToday(kept), part)
+  }
+  writeFileSync(join(kept, 'inputs.json'), inputs.replace('"build.ts"', '"builder.ts"'))
+  t.false(await isOfToday(kept))
+  rmSync(join(kept, 'inputs.json'))
+  t.false(await isOfToday(kept))
 })
 
 test('drivers, telemetry and YAML are not among what a function reads at its start', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'build-'))
-  t.teardown(() => rm(folder, { recursive: true }))
-  await buildFunctions(folder)
+  const folder = await bundles()
   for (const route of routes) {
     const read = new Set<string>()
     const walk = (file: string) => {
