@@ -36,7 +36,9 @@ export function startDaemon(
   const [program, ...args] = command
   rmSync(logFile, { force: true })
   const log = openSync(logFile, 'a', 0o600)
-  const child = spawn(program, args, { cwd: folder, detached: true, stdio: ['pipe', log, log] })
+  // A third of what an API server does is collecting garbage, as long as nobody lets it have more memory.
+  const env = { GOGC: '400', GOMEMLIMIT: '2GiB', ...process.env }
+  const child = spawn(program, args, { cwd: folder, detached: true, env, stdio: ['pipe', log, log] })
   closeSync(log)
   const exited = exitOf(child)
   return {
