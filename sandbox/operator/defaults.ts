@@ -16,15 +16,43 @@ export const coordinatorResources = {
 }
 export const initResources = { requests: { cpu: '200m', memory: '256Mi' }, limits: { memory: '512Mi' } }
 
-/**
- * What all kinds have in common.
- *
- * @param policy what the kind's webhook calls the deletion policy when it refuses to halt
- */
-export function commonDefaults(spec: Spec, policy = 'termination policy'): Partial<Spec> {
+/** What the mutating webhook of a kind fills in. */
+export interface DefaultsTable {
+  /** What it calls the deletion policy when that forbids to halt; `termination policy` by default. */
+  readonly policy?: string
+  /** Of the health checker; 1 by default. */
+  readonly failureThreshold?: number
+  /** Whether it keeps no data, so that there is nothing to say about disks. */
+  readonly diskless?: true
+  /** How many servers there are when nobody says so; 1 by default, undefined where the spec counts otherwise. */
+  replicas?(spec: Spec): number | undefined
+  /** Whether there are no passwords, so that it names no Secret; where the spec says so by default. */
+  open?(spec: Spec, version: Version): boolean
+  /** The certificates that get a Secret's name, by alias; none by default. */
+  certificates?(spec: Spec): readonly string[]
+  /** What the pods have that the whole spec is about; undefined where only its sections have pods. */
+  pods(spec: Spec, version: Version): TemplateDefaults | undefined
+  /** What else it fills in; put over all that comes from this table. */
+  own?(db: Database, version: Version): Partial<Spec>
+}
+
+/** The spec that the mutating webhook stores for the one that was sent. Throws {@link Refusal}. */
+export function defaultsOf(table: DefaultsTable, db: Database, version: Version, open: boolean): Spec {
+  const { spec } = db
+  const { policy = 'termination policy', failureThreshold = 1, diskless, replicas } = table
+  const pods = table.pods(spec, version)
+  const count = spec.replicas ?? (replicas ? replicas(spec) : 1)
   return {
+    ...spec,
     deletionPolicy: haltedPolicy(spec, policy) ?? spec.deletionPolicy ?? 'Delete',
-    healthChecker: { periodSeconds: 10, timeoutSeconds: 10, failureThreshold: 1, ...spec.healthChecker },
+    healthChecker: { periodSeconds: 10, timeoutSeconds: 10, failureThreshold, ...spec.healthChecker },
+    ...(diskless ? {} : { storageType: spec.storageType || 'Durable' }),
+    ...((table.open?.(spec, version) ?? open) ? {} : { authSecret: authSecretDefaults(spec) }),
+    ...configurationOf(spec),
+    ...(table.certificates ? tlsDefaults(db, table.certificates(spec)) : {}),
+    ...(pods && count !== undefined ? { replicas: count } : {}),
+    ...(pods ? { podTemplate: podTemplateOf(spec.podTemplate, db, version, pods) } : {}),
+    ...table.own?.(db, version),
   }
 }
 
@@ -49,8 +77,8 @@ export function configurationOf(part: Part): Pick<Part, 'configuration'> {
 
 /** Containers of a pod template by name, with what they ask for unless the template says otherwise. */
 export interface TemplateDefaults {
-  readonly containers: readonly (readonly [name: string, resources: DefaultResources])[]
-  readonly initContainers?: readonly (readonly [name: string, resources: DefaultResources])[]
+  readonly containers: Readonly<Record<string, DefaultResources>>
+  readonly initContainers?: Readonly<Record<string, DefaultResources>>
 }
 
 /** A pod template with its containers, security contexts and ServiceAccount. */
@@ -58,12 +86,12 @@ export function podTemplateOf(
   template: Part['podTemplate'],
   db: Database,
   version: Version,
-  { containers, initContainers = [] }: TemplateDefaults,
+  { containers, initContainers = {} }: TemplateDefaults,
 ): NonNullable<Part['podTemplate']> {
   const pod = template?.spec
   const user = version.spec.securityContext?.runAsUser
   const complete = (list: readonly Container[], defaults: TemplateDefaults['containers']) =>
-    defaults.reduce<Container[]>(
+    Object.entries(defaults).reduce<Container[]>(
       (known, [name, resources]) => withContainer(known, name, resources, user),
       [...list],
     )

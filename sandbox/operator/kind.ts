@@ -1,8 +1,8 @@
-/** What differs from one kind of database to the next: `kinds/<kind>.ts` exports one of these each. */
+/** What the operator and its webhooks ask of a kind; `description.ts` makes one out of what a kind says of itself. */
+import type { Running } from '../engines/engine.ts'
 import type { Refusal } from './admission.ts'
 import type { Kube, Resource } from './kube.ts'
 import type { Database, OpsRequest, Spec, Version } from './resources.ts'
-import type { World } from './world.ts'
 
 export interface Kind {
   /** As in `kind:` of its objects, e.g. `MySQL`. */
@@ -151,19 +151,15 @@ export interface TlsShape {
 export interface Context {
   readonly kube: Kube
   readonly version: Version
-  /** Whether there is a StorageClass of that name. */
-  storageClassExists(name: string): boolean
 }
 
 export interface AdmissionRules {
   /** The spec that the mutating webhook stores for the one that was sent. Throws {@link Refusal}. */
   defaults(db: Database, version: Version): Spec
   /** Refuses by throwing {@link Refusal}, in KubeDB's order and words. `old` is there when it is a change. */
-  validate(db: Database, context: Context, old?: Database): Promise<void> | void
+  validate(db: Database, context: Context, old?: Database): Promise<void>
   /** Paths, dotted, that never change; `*` stands for any key. */
   readonly fixed: readonly string[]
-  /** Names of StorageClasses that the spec mentions. */
-  storageClasses(spec: Spec): string[]
   /** Says that DoNotTerminate forbids to delete it; in words, or as a whole answer. */
   deletionRefusal(namespace: string, name: string): string | Refusal
 }
@@ -204,7 +200,15 @@ export interface OpsRules {
   /** Whether clients learn from the server how many members there are. */
   readonly restartsWhenScaled?: boolean
   /** Carries out what `configuration` of a request says about users; answers the change of the spec. */
-  reconfigureUsers?(world: World, db: Database, block: Block): Promise<object>
+  reconfigureUsers?(at: UsersAt, db: Database, block: Block): Promise<object>
+}
+
+/** Where users of a database are changed. */
+export interface UsersAt {
+  readonly kind: Kind
+  readonly kube: Kube
+  /** The database's server, if it runs. */
+  readonly server: Running | undefined
 }
 
 /** The resources of a kind in the API. */

@@ -273,7 +273,9 @@ const reconfigure: Take = async (world, db, request) => {
     const wish = v.parse(v.optional(Reconfiguration), key === '' ? block : block[key])
     if (wish) await reconfigurePart(world, db, path, wish)
   }
-  const users = await world.kind.ops.reconfigureUsers?.(world, db, block)
+  const { kind, kube, servers } = world
+  const at = { kind, kube, server: servers.running(keyOf(db)) }
+  const users = await kind.ops.reconfigureUsers?.(at, db, block)
   if (users !== undefined) await patchSpec(world, db, users)
 }
 

@@ -2,24 +2,9 @@ import { canonical } from '../../shared/values/json.ts'
 import { fieldRefusal, Invalid, Refusal } from './admission.ts'
 import { type Kind, opsKind, resourcesOf } from './kind.ts'
 import type { Kube } from './kube.ts'
+import { blocks } from './ops-complaints.ts'
 import { Database, type OpsRequest } from './resources.ts'
 import { preconditionMessage } from './validation.ts'
-
-/** The block of the spec that each type reads. */
-const blocks: Readonly<Record<string, string>> = {
-  VerticalScaling: 'verticalScaling',
-  HorizontalScaling: 'horizontalScaling',
-  Reconfigure: 'configuration',
-  UpdateVersion: 'updateVersion',
-  ReconfigureTLS: 'tls',
-  RotateAuth: 'authentication',
-  StorageMigration: 'migration',
-  VolumeExpansion: 'volumeExpansion',
-  ReplicationModeTransformation: 'replicationModeTransformation',
-  Horizons: 'horizons',
-  ReplaceSentinel: 'sentinel',
-  Announce: 'announce',
-}
 
 /** Throws {@link Refusal} when the spec of a request was changed. */
 export function validateOpsRequestChange(request: OpsRequest, old: OpsRequest): void {

@@ -1,7 +1,45 @@
 /** Shapes in which most kinds are alike. Pure. */
-import type { OpsContext, OpsRules, ServicePort, ServiceShape, TlsShape } from './kind.ts'
-import { governingServiceName, roleLabel, standbyServiceName } from './offshoots.ts'
+import type { Component, ContainerShape, Path, ServicePort, ServiceShape, TlsShape } from './kind.ts'
+import { governingServiceName, replicasOf, roleLabel, standbyServiceName } from './offshoots.ts'
 import type { Database, Spec } from './resources.ts'
+
+/** Ports by their names. */
+type Ports = Readonly<Record<string, number>>
+
+/** @returns a container with its ports */
+export function container(name: string, ports: Ports = {}): ContainerShape {
+  return {
+    name,
+    ports: Object.entries(ports).map(([port, containerPort]) => ({ name: port, containerPort })),
+  }
+}
+
+/** @returns the only set of pods of a database, or the one of the database's own name */
+export function members(db: Database, more: Pick<Component, 'containers'> & Partial<Component>): Component {
+  return {
+    name: db.metadata.name,
+    replicas: replicasOf(db.spec),
+    path: [],
+    governing: governingServiceName(db),
+    ...more,
+  }
+}
+
+/** Roles of pods of which only the first can be written to. */
+export const primaryFirst = (ordinal: number) => (ordinal === 0 ? 'primary' : 'standby')
+
+/** Sections of a spec by the keys that blocks of OpsRequests have for them. */
+export type Sections = Readonly<Record<string, Path>>
+
+/** @param roles of nodes, where each has some of its own; else the nodes are the whole spec's */
+export function nodeSections(roles: readonly string[] | undefined): Sections {
+  return roles ? Object.fromEntries(roles.map((role) => [role, ['topology', role]])) : { node: [] }
+}
+
+/** Labels of pods with some roles of nodes. */
+export function roleLabels(...roles: readonly string[]): Record<string, string> {
+  return Object.fromEntries(roles.map((role) => [`kubedb.com/role-${role}`, 'set']))
+}
 
 /** The certificates that most kinds have, by alias. */
 export const certificateAliases: readonly string[] = ['server', 'client', 'metrics-exporter']
@@ -12,7 +50,9 @@ export const issuedTls = {
   needsIssuer: true,
   aliases: ({ tls }: Spec) => (tls ? certificateAliases : []),
   server: 'server',
-} satisfies Partial<TlsShape>
+  added: () => ({}),
+  removed: () => ({}),
+} satisfies TlsShape
 
 /** The certificates of kinds with `enableSSL`, by alias. */
 export const switchedTlsAliases: readonly string[] = ['server', 'client']
@@ -26,9 +66,14 @@ export const switchedTls = {
   removed: () => ({ enableSSL: false }),
 } satisfies TlsShape
 
-/** @returns the StorageClass that a spec names, of kinds that have disks of one sort */
-export function storageClassOf({ storage }: Spec): string[] {
-  return storage?.storageClassName === undefined ? [] : [storage.storageClassName]
+/** @returns ports of a Service, which lead to ports of containers of the same names */
+export function portsTo(ports: Ports): ServicePort[] {
+  return Object.entries(ports).map(([name, port]) => ({ name, port, targetPort: name }))
+}
+
+/** @returns the Service that gives pods their names */
+export function headlessService(db: Database, ports: Ports): ServiceShape {
+  return { name: governingServiceName(db), headless: true, ports: portsTo(ports) }
 }
 
 interface Services {
@@ -37,29 +82,23 @@ interface Services {
   /** whether the Service leads to the pods of this role alone, and whether there is one that leads to the others */
   readonly roles?: 'primary' | 'primary and standby' | undefined
   /** what the headless Service has beside the engine's port, and what the other one has */
-  readonly governing?: readonly ServicePort[]
-  readonly primary?: readonly ServicePort[]
+  readonly governing?: Ports
+  readonly primary?: Ports
 }
 
 /** @returns the headless Service that gives pods their names, the one for clients, and that of standbys */
 export function servicesOf(db: Database, shape: Services): ServiceShape[] {
-  const { port, roles, governing = [], primary = [] } = shape
-  const engine = { port, targetPort: 'db' }
-  const standby: ServiceShape = {
-    name: standbyServiceName(db),
-    alias: 'standby',
-    selector: { [roleLabel]: 'standby' },
-    ports: [{ name: 'standby', ...engine }],
-  }
+  const { port, roles, governing = {}, primary = {} } = shape
+  const leading = (alias: 'primary' | 'standby', name: string, more: Ports = {}): ServiceShape => ({
+    name,
+    alias,
+    ...(roles ? { selector: { [roleLabel]: alias } } : {}),
+    ports: [{ name: alias, port, targetPort: 'db' }, ...portsTo(more)],
+  })
   return [
-    { name: governingServiceName(db), headless: true, ports: [{ name: 'db', ...engine }, ...governing] },
-    {
-      name: db.metadata.name,
-      alias: 'primary',
-      ...(roles ? { selector: { [roleLabel]: 'primary' } } : {}),
-      ports: [{ name: 'primary', ...engine }, ...primary],
-    },
-    ...(roles === 'primary and standby' ? [standby] : []),
+    headlessService(db, { db: port, ...governing }),
+    leading('primary', db.metadata.name, primary),
+    ...(roles === 'primary and standby' ? [leading('standby', standbyServiceName(db))] : []),
   ]
 }
 
@@ -76,11 +115,3 @@ export const commonOpsTypes: readonly string[] = [
 
 /** What most kinds let an OpsRequest be about. */
 export const opsTypes: readonly string[] = [...commonOpsTypes, 'RotateAuth', 'StorageMigration']
-
-/** What a kind's webhook says of the block of an OpsRequest, by the request's type; most say nothing of some. */
-export type Complaints = Readonly<Record<string, (context: OpsContext) => ReturnType<OpsRules['complaint']>>>
-
-/** @returns the complaint about a request by the rule for its type */
-export function complaintBy(rules: Complaints): OpsRules['complaint'] {
-  return (context) => rules[context.request.spec.type]?.(context)
-}

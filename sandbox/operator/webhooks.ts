@@ -153,11 +153,8 @@ async function admitDatabase(kube: Kube, kind: Kind, request: AdmissionRequest):
     old = v.parse(Database, request.oldObject)
     validateChange(db, old, admission.fixed)
   }
-  const classes = new Set<string>()
-  for (const name of admission.storageClasses(db.spec))
-    if (await kube.get(Unscoped, resources.storageClasses, { name })) classes.add(name)
   const version = await findVersion(kube, kind, db.spec.version)
-  await admission.validate(db, { kube, version, storageClassExists: (name) => classes.has(name) }, old)
+  await admission.validate(db, { kube, version }, old)
 }
 
 async function admitOpsRequest(kube: Kube, kind: Kind, request: AdmissionRequest): Promise<undefined> {

@@ -1,50 +1,19 @@
 import * as v from 'valibot'
 import { Refusal } from '../admission.ts'
 import { basicAuth } from '../auth.ts'
-import {
-  authSecretDefaults,
-  commonDefaults,
-  configurationOf,
-  initResources,
-  podTemplateOf,
-} from '../defaults.ts'
-import type { Block, Component, Context, Kind, OpsContext, Path, ServiceShape } from '../kind.ts'
+import { authSecretDefaults, initResources, podTemplateOf } from '../defaults.ts'
+import { kept, kindOf } from '../description.ts'
+import type { Component, OpsContext } from '../kind.ts'
 import { resourcesOf } from '../kind.ts'
 import { stashAddon } from '../offshoot-objects.ts'
-import { authSecretName, governingServiceName, replicasOf, withSuffix } from '../offshoots.ts'
-import {
-  expansion,
-  rotateAuth,
-  storageClassNotFound,
-  timeoutRequired,
-  updateVersion,
-} from '../ops-complaints.ts'
+import { authSecretName, replicasOf, withSuffix } from '../offshoots.ts'
+import * as complaints from '../ops-complaints.ts'
 import { parseQuantity } from '../quantity.ts'
-import {
-  type Database,
-  Migration,
-  Part,
-  Quantity,
-  resources,
-  type Spec,
-  Unscoped,
-  Version,
-} from '../resources.ts'
+import { type Database, Part, type Spec, Version } from '../resources.ts'
 import { mergeYaml } from '../settings-text.ts'
-import { opsTypes } from '../shapes.ts'
+import { container, headlessService, members, nodeSections, portsTo, roleLabels } from '../shapes.ts'
 import { partAt } from '../spec-path.ts'
-import {
-  containersOf,
-  validateDeletionPolicy,
-  validateEnvironment,
-  validateExternalSecret,
-  validateHealthChecker,
-  validateMonitor,
-  validateMountPaths,
-  validateStorage,
-  validateStorageType,
-  validateVolumes,
-} from '../validation.ts'
+import * as rules from '../validation.ts'
 import { compareVersions, parseVersion } from '../versions.ts'
 
 /** Node roles by their key in the spec, those that keep data first. */
@@ -105,19 +74,30 @@ const isXpack = (version: Version) => version.spec.authPlugin === 'X-Pack'
 const managesUsers = (version: Version) => compareVersions(parseVersion(version.spec.version), [7, 8, 0]) >= 0
 const administrators = ['elastic', 'admin']
 
-/** Sections of the spec with nodes, by their key in OpsRequests. */
-function sectionsOf(spec: Spec): Record<string, Path> {
+function sectionsOf(spec: Spec) {
   const { topology } = parsed(spec)
-  if (!topology) return { node: [] }
-  const keys = Object.keys(roles).filter((key) => topology[key] !== undefined)
-  return Object.fromEntries(keys.map((key) => [key, ['topology', key]]))
+  return nodeSections(topology && Object.keys(roles).filter((key) => topology[key] !== undefined))
 }
 
-export const elasticsearch: Kind = {
+const ports = { http: 9200, transport: 9300 }
+
+const forbiddenVariables = [
+  'node.name',
+  'node.ingest',
+  'node.master',
+  'node.data',
+  'node.ml',
+  'node.data_hot',
+  'node.data_warm',
+  'node.data_cold',
+  'node.data_frozen',
+  'node.data_content',
+]
+const environment = rules.environment('Elasticsearch', forbiddenVariables)
+
+export const elasticsearch = kindOf({
   kind: 'Elasticsearch',
   plural: 'elasticsearches',
-  apiVersion: 'kubedb.com/v1',
-  title: 'Elasticsearch',
   port: 9200,
   auth: {
     ...basicAuth('elastic', { fixed: false }),
@@ -137,7 +117,21 @@ export const elasticsearch: Kind = {
     removed: () => ({ enableSSL: false }),
   },
   components,
-  services,
+  services: (db) => [
+    headlessService(db, ports),
+    {
+      name: withSuffix(db.metadata.name, 'master'),
+      headless: true,
+      selector: roleLabels('master'),
+      ports: portsTo({ transport: ports.transport }),
+    },
+    {
+      name: db.metadata.name,
+      alias: 'primary',
+      selector: roleLabels('ingest'),
+      ports: portsTo({ http: ports.http }),
+    },
+  ],
   client: (db) => ({ scheme: parsed(db.spec).enableSSL ? 'https' : 'http', parameters: stashAddon }),
   secrets: (db) =>
     Object.entries(parsed(db.spec).internalUsers ?? {})
@@ -147,109 +141,126 @@ export const elasticsearch: Kind = {
         type: 'kubernetes.io/basic-auth',
         data: (newPassword) => ({ username, password: newPassword() }),
       })),
-  admission: {
-    defaults,
-    validate,
-    fixed: ['spec.topology.*.suffix', 'spec.storageType'],
-    storageClasses: (spec) =>
-      Object.values(sectionsOf(spec))
-        .map((path) => partAt(spec, path).storage?.storageClassName)
-        .filter((name) => name !== undefined),
-    deletionRefusal: (namespace, name) =>
-      `ElasticSearch "${namespace}/${name}" can't be terminated. To delete, change spec.deletionPolicy`,
+  defaults: {
+    pods: (spec) => (parsed(spec).topology ? undefined : nodePods),
+    own: ownDefaults,
   },
+  rules: [
+    (judged) => (parsed(judged.spec).topology ? undefined : rules.replicas(judged)),
+    rules.storageType,
+    rules.volumes([
+      'data',
+      'esconfig',
+      'security-config',
+      'secure-settings',
+      'custom-config',
+      'temp-config',
+      'git-secret',
+    ]),
+    rules.each(
+      (spec) => Object.values(sectionsOf(spec)).map((path) => partAt(spec, path)),
+      rules.mountPaths([
+        'data',
+        '/usr/share/elasticsearch/config',
+        '/elasticsearch/custom-config',
+        '/usr/share/opensearch/config',
+        '/usr/share/opensearch/plugins/opensearch-security/securityconfig',
+        '/usr/share/elasticsearch/plugins/opendistro_security/securityconfig',
+        '/etc/git-secret',
+      ]),
+    ),
+    validateSecureConfig,
+    (judged) => (parsed(judged.spec).topology ? validateNodes(judged) : validateCombined(judged)),
+    validateUsers,
+    rules.externalSecret(),
+    ({ version, db: { metadata } }) => {
+      if (version.spec.deprecated)
+        throw new Refusal(
+          `elasticsearch ${metadata.namespace}/${metadata.name} is using deprecated version ${version.metadata.name}. Skipped processing`,
+        )
+    },
+    rules.deletionPolicy('spec.deletionPolicy', 'set'),
+    ({ spec }) => {
+      const { disableSecurity, enableSSL } = parsed(spec)
+      if (disableSecurity && enableSSL)
+        throw new Refusal("to enable 'spec.enableSSL', 'spec.disableSecurity' needs to be set to false")
+    },
+    rules.monitor,
+    rules.healthChecker,
+  ],
+  fixed: ['spec.topology.*.suffix', 'spec.storageType'],
+  deletionRefusal: kept('ElasticSearch'),
   ops: {
-    types: opsTypes,
     group: 'elasticsearchopsrequests.kubedb.com',
     // KubeDB's webhook lets a request for no database pass.
     absent: () => undefined,
-    complaint,
-    vertical: (db) =>
-      Object.fromEntries(
-        Object.entries(sectionsOf(db.spec)).map(([key, path]) => [key, { path, container: 'elasticsearch' }]),
+    complaints: {
+      UpdateVersion: complaints.needs(complaints.bare, complaints.upgrade),
+      Reconfigure: reconfigure,
+      RotateAuth: async (context) =>
+        (await openSearchTrouble(context)) ?? (await complaints.rotateAuth(context)),
+      StorageMigration: complaints.migratesNodes(
+        'at least one node migration spec is required in spec.migration',
+        Object.keys(roles),
       ),
-    volumes: (db) => sectionsOf(db.spec),
-    migratesBySection: true,
-    configured(_db, block) {
-      if (block.secureConfigSecret !== undefined || block.removeSecureCustomConfig)
-        throw new Error("the sandbox's operator keeps no keystore: leave out secureConfigSecret")
-      return { '': [] }
+      VolumeExpansion: complaints.needs(complaints.bare, complaints.expandsNodes),
+      VerticalScaling: complaints.needs(complaints.bare),
     },
-    scaled,
+    sections: sectionsOf,
+    container: 'elasticsearch',
+    migratesBySection: true,
+    supports({ secureConfigSecret, removeSecureCustomConfig }) {
+      if (secureConfigSecret !== undefined || removeSecureCustomConfig)
+        throw new Error("the sandbox's operator keeps no keystore: leave out secureConfigSecret")
+    },
+    scaled({ spec }, block) {
+      const { node, topology = {} } = v.parse(HorizontalScaling, block)
+      if (!parsed(spec).topology) return { replicas: node }
+      const known = sectionsOf(spec)
+      const strange = Object.keys(topology).find((key) => !(key in known))
+      if (strange !== undefined) throw new Error(`the cluster has no ${strange} nodes to scale`)
+      const counts = Object.entries(topology).map(([key, replicas]) => [key, { replicas }])
+      return { topology: Object.fromEntries(counts) }
+    },
   },
-}
+})
 
 function credentialsName(db: Database, user: string): string {
   return withSuffix(db.metadata.name, `${user}-cred`.replaceAll('_', '-'))
 }
 
-const roleLabelOf = (role: string) => `kubedb.com/role-${role}`
-
 function components(db: Database): Component[] {
   const { topology } = parsed(db.spec)
-  const { name } = db.metadata
-  const nodes = {
-    governing: governingServiceName(db),
-    containers: [
-      {
-        name: 'elasticsearch',
-        ports: [
-          { name: 'http', containerPort: 9200 },
-          { name: 'transport', containerPort: 9300 },
-        ],
-      },
-    ],
+  const nodes = members(db, {
+    containers: [container('elasticsearch', ports)],
     volume: 'data',
-  }
-  if (!topology) {
-    const labels = Object.fromEntries(['master', 'data', 'ingest'].map((role) => [roleLabelOf(role), 'set']))
-    return [{ ...nodes, name, replicas: replicasOf(db.spec), path: [], labels }]
-  }
+    labels: roleLabels('master', 'data', 'ingest'),
+  })
+  if (!topology) return [nodes]
   return Object.entries(roles).flatMap(([key, role]) => {
     const node = topology[key]
     if (!node) return []
     return [
       {
         ...nodes,
-        name: withSuffix(name, node.suffix || role),
+        name: withSuffix(db.metadata.name, node.suffix || role),
         replicas: replicasOf(node),
         path: ['topology', key],
-        labels: { [roleLabelOf(role)]: 'set' },
+        labels: roleLabels(role),
       },
     ]
   })
 }
 
-function services(db: Database): ServiceShape[] {
-  const http = { name: 'http', port: 9200, targetPort: 'http' }
-  const transport = { name: 'transport', port: 9300, targetPort: 'transport' }
-  return [
-    { name: governingServiceName(db), headless: true, ports: [http, transport] },
-    {
-      name: withSuffix(db.metadata.name, 'master'),
-      headless: true,
-      selector: { [roleLabelOf('master')]: 'set' },
-      ports: [transport],
-    },
-    {
-      name: db.metadata.name,
-      alias: 'primary',
-      selector: { [roleLabelOf('ingest')]: 'set' },
-      ports: [http],
-    },
-  ]
+const nodePods = {
+  containers: {
+    elasticsearch: { requests: { cpu: '500m', memory: '1.5Gi' }, limits: { memory: '1.5Gi' } },
+  },
+  initContainers: { 'config-merger': initResources },
 }
 
-const nodeResources = { requests: { cpu: '500m', memory: '1.5Gi' }, limits: { memory: '1.5Gi' } }
-
-function defaults(db: Database, version: Version): Spec {
-  const { spec } = db
-  const own = parsed(spec)
-  const nodeTemplate = (part: Part) =>
-    podTemplateOf(part.podTemplate, db, version, {
-      containers: [['elasticsearch', nodeResources]],
-      initContainers: [['config-merger', initResources]],
-    })
+function ownDefaults(db: Database, version: Version) {
+  const own = parsed(db.spec)
   const available = (replicas: number, given: Node['maxUnavailable']) =>
     given === undefined && replicas > 1 ? { maxUnavailable: 1 } : {}
   const node = (given: Node, role: string) => {
@@ -259,34 +270,26 @@ function defaults(db: Database, version: Version): Spec {
       suffix: given.suffix || role,
       replicas,
       ...available(replicas, given.maxUnavailable),
-      podTemplate: nodeTemplate(given),
+      podTemplate: podTemplateOf(given.podTemplate, db, version, nodePods),
     }
   }
-  const replicas = spec.replicas ?? 1
-  const complete: Spec = {
-    ...spec,
-    ...commonDefaults(spec),
-    storageType: spec.storageType || 'Durable',
-    ...configurationOf(spec),
+  return {
     ...(own.topology
       ? {
-          podTemplate: {
-            ...spec.podTemplate,
-            spec: {
-              ...spec.podTemplate?.spec,
-              serviceAccountName: spec.podTemplate?.spec?.serviceAccountName || db.metadata.name,
-            },
-          },
+          podTemplate: withServiceAccount(db),
           topology: Object.fromEntries(
             Object.entries(own.topology).map(([key, given]) => [key, node(given, roleOf(key))]),
           ),
         }
-      : { replicas, ...available(replicas, own.maxUnavailable), podTemplate: nodeTemplate(spec) }),
+      : available(db.spec.replicas ?? 1, own.maxUnavailable)),
     kernelSettings: kernelDefaults(own.kernelSettings),
+    ...(own.disableSecurity ? {} : { ...userDefaults(db, version), ...certificateDefaults(db, version) }),
   }
-  return own.disableSecurity
-    ? complete
-    : { ...complete, ...userDefaults(db, version), ...certificateDefaults(db, version) }
+}
+
+function withServiceAccount({ spec: { podTemplate }, metadata: { name } }: Database) {
+  const serviceAccountName = podTemplate?.spec?.serviceAccountName || name
+  return { ...podTemplate, spec: { ...podTemplate?.spec, serviceAccountName } }
 }
 
 function roleOf(key: string): string {
@@ -377,83 +380,14 @@ function certificateDefaults(db: Database, version: Version): Pick<Spec, 'tls'> 
   }
 }
 
-const forbiddenVariables = [
-  'node.name',
-  'node.ingest',
-  'node.master',
-  'node.data',
-  'node.ml',
-  'node.data_hot',
-  'node.data_warm',
-  'node.data_cold',
-  'node.data_frozen',
-  'node.data_content',
-]
-const reservedVolumes = [
-  'data',
-  'esconfig',
-  'security-config',
-  'secure-settings',
-  'custom-config',
-  'temp-config',
-  'git-secret',
-]
-const reservedPaths = [
-  'data',
-  '/usr/share/elasticsearch/config',
-  '/elasticsearch/custom-config',
-  '/usr/share/opensearch/config',
-  '/usr/share/opensearch/plugins/opensearch-security/securityconfig',
-  '/usr/share/elasticsearch/plugins/opendistro_security/securityconfig',
-  '/etc/git-secret',
-]
 const leastMemory = 256 * 2 ** 20
 
-function validate(db: Database, context: Context): void {
-  const { spec } = db
-  const own = parsed(spec)
-  const { version } = context
-  if (!own.topology && (spec.replicas ?? 0) < 1)
-    throw new Refusal(`spec.replicas "${spec.replicas ?? 0}" invalid. Value must be greater than zero`)
-  validateStorageType(spec)
-  validateVolumes(spec, reservedVolumes)
-  for (const path of Object.values(sectionsOf(spec))) validateMountPaths(partAt(spec, path), reservedPaths)
-  validateSecureConfig(spec, version)
-  if (own.topology) validateNodes(spec, context)
-  else {
-    validateStorage(spec, spec.storage, context)
-    validateUnavailable(own.maxUnavailable, spec.replicas, '')
-    const memory = memoryRequest(spec)
-    if (memory !== undefined && memory < leastMemory)
-      throw new Refusal(
-        `PodTemplate.Spec.Resources.Requests.memory cannot be less than 256Mi, given ${Math.floor(memory / 2 ** 20)}Mi`,
-      )
-    validateEnvironment(spec, forbiddenVariables, 'Elasticsearch')
-  }
-  validateUsers(spec, version)
-  validateExternalSecret(
-    spec,
-    'for externallyManaged auth secret, user must configure "spec.authSecret.name"',
-  )
-  const { name, namespace } = db.metadata
-  if (version.spec.deprecated)
-    throw new Refusal(
-      `elasticsearch ${namespace}/${name} is using deprecated version ${version.metadata.name}. Skipped processing`,
-    )
-  validateDeletionPolicy(spec, {
-    missing: "'spec.deletionPolicy' is missing",
-    halt: "'spec.deletionPolicy: Halt' can not be set for 'Ephemeral' storage",
-  })
-  if (own.disableSecurity && own.enableSSL)
-    throw new Refusal("to enable 'spec.enableSSL', 'spec.disableSecurity' needs to be set to false")
-  validateMonitor(spec)
-  validateHealthChecker(spec)
-}
-
-function memoryRequest(part: Part): number | undefined {
-  const container = containersOf(part).find(({ name }) => name === 'elasticsearch')
-  const memory = container?.resources?.requests?.memory
-  return memory === undefined ? undefined : parseQuantity(memory)
+/** @param of what, as the webhook calls it */
+function validateMemory(part: Part, of: string): void {
+  const container = rules.containersOf(part).find(({ name }) => name === 'elasticsearch')
+  const memory = parseQuantity(container?.resources?.requests?.memory ?? leastMemory)
+  if (memory < leastMemory)
+    throw new Refusal(`${of} cannot be less than 256Mi, given ${Math.floor(memory / 2 ** 20)}Mi`)
 }
 
 function validateUnavailable(
@@ -466,7 +400,7 @@ function validateUnavailable(
     throw new Refusal(`MaxUnavailable replicas can't be greater that number of replicas${where}`)
 }
 
-function validateSecureConfig(spec: Spec, version: Version): void {
+function validateSecureConfig({ spec, version }: rules.Judged): void {
   if (!parsed(spec).secureConfigSecret) return
   if (version.spec.distribution === 'OpenSearch')
     throw new Refusal('secureConfigSecret is not supported for OpenSearch')
@@ -476,32 +410,37 @@ function validateSecureConfig(spec: Spec, version: Version): void {
     )
 }
 
-function validateNodes(spec: Spec, context: Context): void {
+async function validateCombined(judged: rules.Judged): Promise<void> {
+  const { spec } = judged
+  await rules.storage(judged)
+  validateUnavailable(parsed(spec).maxUnavailable, spec.replicas, '')
+  validateMemory(spec, 'PodTemplate.Spec.Resources.Requests.memory')
+  environment(judged)
+}
+
+async function validateNodes(judged: rules.Judged): Promise<void> {
+  const { spec, version } = judged
   const { topology = {} } = parsed(spec)
   for (const field of ['replicas', 'storage'] as const)
     if (spec[field] !== undefined)
       throw new Refusal(`doesn't support spec.${field} when spec.topology is set`)
-  const { distribution } = context.version.spec
-  if (distribution === 'ElasticStack' && !topology.data && !(topology.dataHot && topology.dataContent))
+  const keepsData = topology.data || (topology.dataHot && topology.dataContent)
+  if (version.spec.distribution === 'ElasticStack' && !keepsData)
     throw new Refusal('when data node is empty, you need to have both dataHot and dataContent nodes')
-  const nodes = Object.entries(topology)
+  const nodes = Object.entries(topology).map(([key, node]) => [roleOf(key), node] as const)
   if (new Set(nodes.map(([, { suffix }]) => suffix)).size < nodes.length)
     throw new Refusal('two or more node cannot have same suffix')
-  for (const [key, { replicas = 0 }] of nodes)
-    if (replicas <= 0) throw new Refusal(`replicas for node role ${roleOf(key)} must be alteast 1`)
-  for (const [key, node] of nodes) {
-    validateStorage(spec, node.storage, context)
-    const memory = memoryRequest(node)
-    if (memory !== undefined && memory < leastMemory)
-      throw new Refusal(
-        `${roleOf(key)}.resources.reqeusts.memory cannot be less than 256Mi, given ${Math.floor(memory / 2 ** 20)}Mi`,
-      )
-    validateUnavailable(node.maxUnavailable, node.replicas, ` in ${roleOf(key)} node`)
-    validateEnvironment(node, forbiddenVariables, 'Elasticsearch')
+  for (const [role, { replicas = 0 }] of nodes)
+    if (replicas <= 0) throw new Refusal(`replicas for node role ${role} must be alteast 1`)
+  for (const [role, node] of nodes) {
+    await rules.storageOf(judged, node.storage)
+    validateMemory(node, `${role}.resources.reqeusts.memory`)
+    validateUnavailable(node.maxUnavailable, node.replicas, ` in ${role} node`)
+    environment({ spec: node })
   }
 }
 
-function validateUsers(spec: Spec, version: Version): void {
+function validateUsers({ spec, version }: rules.Judged): void {
   const { internalUsers } = parsed(spec)
   if (!internalUsers || !isXpack(version)) return
   if (!managesUsers(version)) throw new Refusal("'spec.internalUsers' is not unsupported for versions < 7.8")
@@ -514,39 +453,6 @@ const HorizontalScaling = v.looseObject({
   node: v.exactOptional(v.number()),
   topology: v.exactOptional(v.record(v.string(), v.number())),
 })
-
-function scaled({ spec }: Database, block: Block): object {
-  const { node, topology = {} } = v.parse(HorizontalScaling, block)
-  if (!parsed(spec).topology) return { replicas: node }
-  const known = sectionsOf(spec)
-  const strange = Object.keys(topology).find((key) => !(key in known))
-  if (strange !== undefined) throw new Error(`the cluster has no ${strange} nodes to scale`)
-  return {
-    topology: Object.fromEntries(Object.entries(topology).map(([key, replicas]) => [key, { replicas }])),
-  }
-}
-
-function complaint(context: OpsContext): Promise<string | undefined> | string | undefined {
-  const { spec } = context.request
-  switch (spec.type) {
-    case 'UpdateVersion':
-      return updateVersion(context, 'spec.updateVersion nil not supported in UpdateVersion type')
-    case 'Reconfigure':
-      return reconfigure(context)
-    case 'RotateAuth':
-      return rotate(context)
-    case 'StorageMigration':
-      return migration(context)
-    case 'VolumeExpansion':
-      return volumeExpansion(context)
-    case 'VerticalScaling':
-      return spec.verticalScaling
-        ? undefined
-        : 'spec.verticalScaling nil not supported in VerticalScaling type'
-    default:
-      return undefined
-  }
-}
 
 /** OpenSearch 2 and later cannot be reconfigured by KubeDB while it speaks plain HTTP. */
 async function openSearchTrouble({ kube, kind, db, request }: OpsContext): Promise<string | undefined> {
@@ -563,42 +469,6 @@ async function openSearchTrouble({ kube, kind, db, request }: OpsContext): Promi
 async function reconfigure(context: OpsContext): Promise<string | undefined> {
   const { metadata, spec } = context.request
   const trouble = await openSearchTrouble(context)
-  if (trouble !== undefined) return trouble
-  return spec.configuration
-    ? undefined
-    : `configuration can not be empty for ${metadata.namespace}/${metadata.name}`
-}
-
-async function rotate(context: OpsContext): Promise<string | undefined> {
-  return (await openSearchTrouble(context)) ?? (await rotateAuth(context))
-}
-
-/** How KubeDB calls the disks of a section in its refusals. */
-const titleOf = (key: string) => (key === 'node' ? 'combined Elasticsearch' : key)
-
-function volumeExpansion({ db, request }: OpsContext): string | undefined {
-  if (!request.spec.volumeExpansion) return 'spec.volumeExpansion nil not supported in VolumeExpansion type'
-  const block: Block = request.spec.volumeExpansion
-  for (const [key, path] of Object.entries(sectionsOf(db.spec))) {
-    const size = v.parse(v.optional(Quantity), block[key])
-    if (size === undefined) continue
-    const wrong = expansion(partAt(db.spec, path).storage, size, request, titleOf(key))
-    if (wrong !== undefined) return wrong
-  }
-  return undefined
-}
-
-async function migration({ kube, db, request }: OpsContext): Promise<string | undefined> {
-  if (!request.spec.migration) return 'spec.migration is required for StorageMigration type'
-  const block: Block = request.spec.migration
-  if (!['node', ...Object.keys(roles)].some((key) => block[key] !== undefined))
-    return 'at least one node migration spec is required in spec.migration'
-  if (request.spec.timeout === undefined) return timeoutRequired(',')
-  for (const key of Object.keys(sectionsOf(db.spec))) {
-    if (block[key] === undefined) continue
-    const { storageClassName: name } = v.parse(Migration, block[key])
-    if (name === undefined) return 'storageClassName is required in migration spec'
-    if (!(await kube.get(Unscoped, resources.storageClasses, { name }))) return storageClassNotFound(name)
-  }
-  return undefined
+  if (trouble !== undefined || spec.configuration) return trouble
+  return `configuration can not be empty for ${metadata.namespace}/${metadata.name}`
 }

@@ -1,27 +1,14 @@
 import * as v from 'valibot'
 import { Refusal } from '../admission.ts'
-import {
-  authSecretDefaults,
-  commonDefaults,
-  configurationOf,
-  engineResources,
-  podTemplateOf,
-} from '../defaults.ts'
-import type { AuthShape, Component, Context, Kind, OpsContext } from '../kind.ts'
-import { authSecretName, governingServiceName, replicasOf } from '../offshoots.ts'
-import { reconfigureTls, rotateAuth, updateVersion } from '../ops-complaints.ts'
-import { type Database, resources, type Spec, Unscoped, type Version } from '../resources.ts'
+import { engineResources } from '../defaults.ts'
+import { kindOf } from '../description.ts'
+import type { AuthShape } from '../kind.ts'
+import { authSecretName } from '../offshoots.ts'
+import * as complaints from '../ops-complaints.ts'
+import { type Database, resources, type Spec, Unscoped } from '../resources.ts'
 import { mergeDirectives } from '../settings-text.ts'
-import { commonOpsTypes, issuedTls, servicesOf } from '../shapes.ts'
-import {
-  containersOf,
-  validateDeletionPolicy,
-  validateExternalSecret,
-  validateHealthChecker,
-  validateMonitor,
-  validateMountPaths,
-  validateVolumes,
-} from '../validation.ts'
+import { commonOpsTypes, container, issuedTls, members, servicesOf } from '../shapes.ts'
+import * as rules from '../validation.ts'
 import { WorkloadError } from '../workload-error.ts'
 
 const MemcachedSpec = v.looseObject({ disableAuth: v.optional(v.boolean(), false) })
@@ -57,126 +44,71 @@ function linesOf(text: string): string[] {
     .filter((line) => line !== '')
 }
 
-export const memcached: Kind = {
+export const memcached = kindOf({
   kind: 'Memcached',
   plural: 'memcacheds',
-  apiVersion: 'kubedb.com/v1',
-  title: 'Memcached',
   port: 11211,
   auth,
   config: { takes: (file) => file === 'memcached.conf', merge: mergeDirectives },
-  tls: {
-    ...issuedTls,
-    added: () => ({}),
-    removed: () => ({}),
-  },
-  components,
+  tls: issuedTls,
+  components: (db) => [members(db, { containers: [container('memcached', { db: 11211 })] })],
   services: (db) => servicesOf(db, { port: 11211 }),
   // Nobody has defined a URL for it: no path, and a scheme that says little.
   client: () => ({ scheme: 'tcp' }),
-  admission: {
-    defaults,
-    validate,
-    fixed: [],
-    storageClasses: () => [],
-    deletionRefusal: (namespace, name) =>
-      `memcached ${namespace}/${name} can't be terminated. To delete, change spec.deletionPolicy`,
-  },
+  defaults: { diskless: true, pods: () => ({ containers: { memcached: engineResources } }) },
+  rules: [
+    validateNumber,
+    rules.replicas,
+    secretIsThere('configSecret', ({ spec }) => spec.configSecret?.name),
+    rules.externalSecret(),
+    secretIsThere('authSecret', (db) =>
+      db.spec.authSecret?.externallyManaged ? authSecretName(db) : undefined,
+    ),
+    rules.volumes(['data', 'memcached-config']),
+    rules.mountPaths(['/usr/data/', '/usr/config/']),
+    ({ spec }) => {
+      if (!rules.containersOf(spec).some(({ name }) => name === 'memcached'))
+        throw new Refusal('memcached container memcached not found')
+    },
+    rules.deletionPolicy(),
+    rules.monitor,
+    rules.healthChecker,
+  ],
+  fixed: [],
+  deletionRefusal: (namespace, name) =>
+    `memcached ${namespace}/${name} can't be terminated. To delete, change spec.deletionPolicy`,
   ops: {
     types: [...commonOpsTypes, 'RotateAuth'],
-    group: 'Memcachedopsrequests.kubedb.com',
     absent: (namespace, database) =>
       new Refusal(`spec.databaseRef ${namespace}/${database}, is invalid or not found`),
-    complaint,
-    vertical: () => ({ memcached: { path: [], container: 'memcached' } }),
-    volumes: () => ({}),
-    configured: () => ({ '': [] }),
+    complaints: {
+      VerticalScaling: complaints.needs(complaints.bare),
+      HorizontalScaling: complaints.needs(complaints.quoted),
+      Reconfigure: complaints.needs(complaints.bare),
+      UpdateVersion: complaints.needs(complaints.quoted, complaints.upgrade),
+      ReconfigureTLS: complaints.reconfigureTls,
+      RotateAuth: complaints.rotateAuth,
+    },
+    sections: () => ({ memcached: [] }),
+    container: 'memcached',
+    diskless: ['memcached'],
     scaled: (_db, block) => v.parse(v.object({ replicas: v.exactOptional(v.number()) }), block),
   },
-}
-
-function components(db: Database): Component[] {
-  return [
-    {
-      name: db.metadata.name,
-      replicas: replicasOf(db.spec),
-      path: [],
-      governing: governingServiceName(db),
-      containers: [{ name: 'memcached', ports: [{ name: 'db', containerPort: 11211 }] }],
-    },
-  ]
-}
-
-function defaults(db: Database, version: Version): Spec {
-  const { spec } = db
-  return {
-    ...spec,
-    ...commonDefaults(spec),
-    replicas: spec.replicas ?? 1,
-    ...(isOpen(spec) ? {} : { authSecret: authSecretDefaults(spec) }),
-    ...configurationOf(spec),
-    podTemplate: podTemplateOf(spec.podTemplate, db, version, {
-      containers: [['memcached', engineResources]],
-    }),
-  }
-}
-
-const reservedVolumes = ['data', 'memcached-config']
-const reservedPaths = ['/usr/data/', '/usr/config/']
-
-async function validate(db: Database, { kube }: Context, old?: Database): Promise<void> {
-  const { spec } = db
-  if (old) validateReplicas(spec, old.spec)
-  if ((spec.replicas ?? 0) < 1)
-    throw new Refusal(`spec.replicas "${spec.replicas ?? 0}" invalid. Value must be greater than zero`)
-  const { namespace } = db.metadata
-  const isThere = async (name: string) =>
-    (await kube.get(Unscoped, resources.secrets, { namespace, name })) !== undefined
-  const config = spec.configSecret?.name
-  if (config !== undefined && !(await isThere(config)))
-    throw new Refusal(`no configSecret is found named ${config} in namespace ${namespace}`)
-  validateExternalSecret(
-    spec,
-    'for externallyManaged auth secret, user must configure "spec.authSecret.name"',
-  )
-  if (spec.authSecret?.externallyManaged && !(await isThere(authSecretName(db))))
-    throw new Refusal(`no authSecret is found named ${authSecretName(db)} in namespace ${namespace}`)
-  validateVolumes(spec, reservedVolumes)
-  validateMountPaths(spec, reservedPaths)
-  if (!containersOf(spec).some(({ name }) => name === 'memcached'))
-    throw new Refusal('memcached container memcached not found')
-  validateDeletionPolicy(spec)
-  validateMonitor(spec)
-  validateHealthChecker(spec)
-}
+})
 
 /** One node has no share of the keys to give away, so one never becomes several, nor the reverse, while it runs. */
-function validateReplicas(spec: Spec, old: Spec): void {
-  const [from, to] = [old.replicas ?? 0, spec.replicas ?? 0]
-  if (!spec.halted && !old.halted && (from === 1 || to === 1) && from !== to)
+function validateNumber({ spec, old }: rules.Judged): void {
+  if (!old || spec.halted || old.spec.halted) return
+  const [from, to] = [old.spec.replicas ?? 0, spec.replicas ?? 0]
+  if ((from === 1 || to === 1) && from !== to)
     throw new Refusal(`can not update from ${from} replica to ${to} replica`)
 }
 
-function complaint(context: OpsContext): Promise<string | undefined> | string | undefined {
-  const { spec } = context.request
-  switch (spec.type) {
-    case 'VerticalScaling':
-      return spec.verticalScaling
-        ? undefined
-        : 'spec.verticalScaling nil not supported in VerticalScaling type'
-    case 'HorizontalScaling':
-      return spec.horizontalScaling
-        ? undefined
-        : '`spec.horizontalScaling` nil not supported in HorizontalScaling type'
-    case 'Reconfigure':
-      return spec.configuration ? undefined : 'spec.configuration nil not supported in Reconfigure type'
-    case 'UpdateVersion':
-      return updateVersion(context)
-    case 'ReconfigureTLS':
-      return reconfigureTls(context)
-    case 'RotateAuth':
-      return rotateAuth(context)
-    default:
-      return undefined
+function secretIsThere(title: string, nameIn: (db: Database) => string | undefined): rules.Rule {
+  return async ({ db, kube }) => {
+    const name = nameIn(db)
+    const { namespace } = db.metadata
+    if (name !== undefined && !(await kube.get(Unscoped, resources.secrets, { namespace, name })))
+      throw new Refusal(`no ${title} is found named ${name} in namespace ${namespace}`)
   }
 }

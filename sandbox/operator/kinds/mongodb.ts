@@ -3,42 +3,30 @@ import * as v from 'valibot'
 import { Refusal } from '../admission.ts'
 import { basicAuth } from '../auth.ts'
 import {
-  authSecretDefaults,
-  commonDefaults,
   configurationOf,
   coordinatorResources,
   engineResources,
   initResources,
   podTemplateOf,
   type TemplateDefaults,
-  tlsDefaults,
 } from '../defaults.ts'
-import type { Block, Component, Context, Kind, OpsContext, Path, ServiceShape } from '../kind.ts'
-import { governingServiceName, podNames, replicasOf, roleLabel, withSuffix } from '../offshoots.ts'
-import { expansion, storageClassNotFound, timeoutRequired, updateVersion } from '../ops-complaints.ts'
-import {
-  type Database,
-  Migration,
-  Part,
-  Quantity,
-  resources,
-  type Spec,
-  Unscoped,
-  type Version,
-} from '../resources.ts'
+import { kindOf } from '../description.ts'
+import type { Block, Component, OpsContext, Path, ServiceShape } from '../kind.ts'
+import { podNames, replicasOf, roleLabel, withSuffix } from '../offshoots.ts'
+import * as complaints from '../ops-complaints.ts'
+import { type Database, Part, type Spec, type Version } from '../resources.ts'
 import { mergeYaml } from '../settings-text.ts'
-import { certificateAliases, commonOpsTypes, issuedTls } from '../shapes.ts'
-import { partAt } from '../spec-path.ts'
 import {
-  validateDeletionPolicy,
-  validateEnvironment,
-  validateExternalSecret,
-  validateHealthChecker,
-  validateMonitor,
-  validateMountPaths,
-  validateStorage,
-  validateVolumes,
-} from '../validation.ts'
+  certificateAliases,
+  commonOpsTypes,
+  container,
+  issuedTls,
+  members,
+  primaryFirst,
+  type Sections,
+} from '../shapes.ts'
+import { partAt } from '../spec-path.ts'
+import * as rules from '../validation.ts'
 import { parseVersion } from '../versions.ts'
 
 const Node = v.looseObject({
@@ -68,21 +56,23 @@ const shardPath = ['shardTopology', 'shard']
 const configServerPath = ['shardTopology', 'configServer']
 const mongosPath = ['shardTopology', 'mongos']
 
+/** Keys of the blocks about disks, with the section that each is about and what it wants of the database. */
+const diskSections = [
+  ['standalone', [], undefined],
+  ['replicaSet', [], 'replicaSet'],
+  ['configServer', configServerPath, 'shardTopology'],
+  ['shard', shardPath, 'shardTopology'],
+  ['hidden', ['hidden'], 'hidden'],
+] as const
+
 /** Sections of the spec with a pod template. */
-function templatePaths(spec: Spec): Path[] {
-  const { shardTopology, arbiter, hidden } = parsed(spec)
-  return [
-    ...(shardTopology ? [shardPath, configServerPath, mongosPath] : [[]]),
-    ...(arbiter ? [['arbiter']] : []),
-    ...(hidden ? [['hidden']] : []),
-  ]
+function partsOf(spec: Spec): Part[] {
+  return Object.values(sectionsOf(spec)).map((path) => partAt(spec, path))
 }
 
-export const mongodb: Kind = {
+export const mongodb = kindOf({
   kind: 'MongoDB',
   plural: 'mongodbs',
-  apiVersion: 'kubedb.com/v1',
-  title: 'MongoDB',
   port: 27017,
   auth: basicAuth('root', { fixed: false }),
   config: { takes: (file) => file === 'mongod.conf', merge: mergeYaml },
@@ -97,55 +87,100 @@ export const mongodb: Kind = {
   services,
   client,
   secrets(db) {
-    const { replicaSet, shardTopology } = parsed(db.spec)
-    if (!replicaSet && !shardTopology) return []
+    if (!isClustered(db.spec)) return []
     const data = () => ({ 'key.txt': randomBytes(756).toString('base64') })
     return [{ name: withSuffix(db.metadata.name, 'key'), type: 'Opaque', data }]
   },
-  admission: {
-    defaults,
-    validate,
-    fixed: ['spec.storageType', 'spec.replicaSet.name', 'spec.shardTopology.*.prefix'],
-    storageClasses: (spec) =>
-      templatePaths(spec)
-        .map((path) => partAt(spec, path).storage?.storageClassName)
-        .filter((name) => name !== undefined),
-    deletionRefusal: (namespace, name) =>
-      `mongodb "${namespace}/${name}" can't be terminated. To delete, change spec.deletionPolicy`,
+  defaults: {
+    policy: 'deletion policy',
+    certificates: () => certificateAliases,
+    pods(spec, version) {
+      const { shardTopology, replicaSet } = parsed(spec)
+      return shardTopology ? undefined : podsOf(version, replicaSet !== undefined)
+    },
+    own: ownDefaults,
   },
+  rules: [
+    validateTopology,
+    rules.each(
+      (spec) => partsOf(spec).slice(0, parsed(spec).shardTopology ? 3 : 1),
+      rules.environment('MongoDB', ['MONGO_INITDB_ROOT_USERNAME', 'MONGO_INITDB_ROOT_PASSWORD']),
+    ),
+    validateStorages,
+    validateSslMode,
+    rules.externalSecret(),
+    rules.deletionPolicy(),
+    rules.monitor,
+    rules.each(
+      partsOf,
+      rules.volumes([
+        'datadir',
+        'config',
+        'init-scripts',
+        '/var/run/mongodb/tls',
+        'client-cert',
+        'server-cert',
+        'keydir',
+        'configdir',
+        'initial-script',
+        'workdir',
+      ]),
+      rules.mountPaths([
+        '/data/db',
+        '/data/configdb',
+        '/init-scripts',
+        'certdir',
+        '/client-cert',
+        '/server-cert',
+        '/keydir-readonly',
+        '/configdb-readonly',
+        '/docker-entrypoint-initdb.d',
+        '/work-dir',
+      ]),
+    ),
+    rules.healthChecker,
+  ],
+  fixed: ['spec.storageType', 'spec.replicaSet.name', 'spec.shardTopology.*.prefix'],
   ops: {
     types: [...commonOpsTypes, 'Reprovision', 'RotateAuth', 'Horizons', 'StorageMigration'],
-    group: 'MongoDBopsrequests.kubedb.com',
     // KubeDB's webhook lets a request for no database pass.
     absent: () => undefined,
-    complaint,
-    vertical: (db) => {
-      const container = 'mongodb'
-      const coordinator = 'replication-mode-detector'
-      const sections = Object.entries(sectionsOf(db.spec)).map(([key, path]) => [key, { path, container }])
-      return {
-        ...Object.fromEntries(sections),
-        ...(parsed(db.spec).replicaSet ? { coordinator: { path: [], container: coordinator } } : {}),
-      }
+    complaints: {
+      UpdateVersion: complaints.needs(complaints.quoted, complaints.upgrade),
+      HorizontalScaling: complaints.needs('`spec.horizontalScaling` field is nil', horizontalScaling),
+      VolumeExpansion: complaints.needs('`spec.volumeExpansion` field is nil', volumeExpansion),
+      StorageMigration: complaints.migratesSections(
+        'at least one component migration spec is required in spec.migration',
+        ', ',
+        diskSections.map(([key]) => key),
+        migrationOf,
+      ),
+      Horizons: ({ db }) =>
+        parsed(db.spec).replicaSet ? undefined : 'horizon opsRequest is only supported for ReplicaSet',
     },
-    volumes: (db) => {
-      const { mongos, arbiter, ...withDisks } = sectionsOf(db.spec)
-      return withDisks
-    },
+    sections: sectionsOf,
+    container: 'mongodb',
+    coordinator: (spec) => (parsed(spec).replicaSet ? 'replication-mode-detector' : undefined),
+    diskless: ['mongos', 'arbiter'],
     migratesBySection: true,
-    configured: (db) => sectionsOf(db.spec),
+    configuresBySection: true,
     scaled,
     restartsWhenScaled: true,
   },
+})
+
+/** Whether its servers know each other. */
+function isClustered(spec: Spec): boolean {
+  const { replicaSet, shardTopology } = parsed(spec)
+  return replicaSet !== undefined || shardTopology !== undefined
 }
 
 function clusterAuth(spec: Spec, mode: string): object {
-  const { replicaSet, shardTopology } = parsed(spec)
-  return replicaSet || shardTopology ? { clusterAuthMode: mode } : {}
+  return isClustered(spec) ? { clusterAuthMode: mode } : {}
 }
 
 /** What the keys in the blocks of OpsRequests mean, as far as the database has it. */
-function sectionsOf(spec: Spec): Record<string, Path> {
+function sectionsOf(spec: Spec): Sections {
   const { replicaSet, shardTopology, arbiter, hidden } = parsed(spec)
   return {
     ...(shardTopology
@@ -156,100 +191,65 @@ function sectionsOf(spec: Spec): Record<string, Path> {
   }
 }
 
-const serverContainer = { name: 'mongodb', ports: [{ name: 'db', containerPort: 27017 }] }
-const detectorContainer = { name: 'replication-mode-detector', ports: [] }
+const server = container('mongodb', { db: 27017 })
+const detector = container('replication-mode-detector')
 const typeLabel = 'mongodb.kubedb.com/node.type'
 
 function components(db: Database): Component[] {
   const { replicaSet, shardTopology } = parsed(db.spec)
-  const { name } = db.metadata
-  if (!shardTopology) {
-    const members: Component = {
-      name,
-      replicas: replicasOf(db.spec),
-      path: [],
-      governing: governingServiceName(db),
-      containers: replicaSet ? [serverContainer, detectorContainer] : [serverContainer],
-      labels: { [typeLabel]: 'replica' },
-      ...(replicaSet ? { role: primaryFirst } : {}),
-      volume: 'datadir',
-    }
-    return replicaSet ? [members, ...extraMembers(db, members)] : [members]
+  const set = {
+    containers: replicaSet || shardTopology ? [server, detector] : [server],
+    ...(replicaSet || shardTopology ? { role: primaryFirst } : {}),
+    volume: 'datadir',
   }
-  const { shard, configServer, mongos } = shardTopology
-  const shards = Array.from({ length: shard.shards }, (_, index): Component => {
-    const shardName = `${shard.prefix}${name}-shard${index}`
-    return {
-      name: shardName,
-      replicas: replicasOf(shard),
-      path: shardPath,
-      governing: `${shardName}-pods`,
-      containers: [serverContainer, detectorContainer],
-      labels: { 'mongodb.kubedb.com/node.shard': shardName, [typeLabel]: 'shard' },
-      role: primaryFirst,
-      volume: 'datadir',
-    }
+  if (!shardTopology) {
+    const only = members(db, { ...set, labels: { [typeLabel]: 'replica' } })
+    return replicaSet ? [only, ...extraMembers(db, only)] : [only]
+  }
+  const part = (name: string, path: Path, labels: Record<string, string>) => ({
+    ...set,
+    name,
+    replicas: replicasOf(partAt(db.spec, path)),
+    path,
+    governing: `${name}-pods`,
+    labels,
   })
-  const configName = `${configServer.prefix}${name}-configsvr`
-  const mongosName = `${mongos.prefix}${name}-mongos`
+  const { shard, configServer } = shardTopology
+  const shards = Array.from({ length: shard.shards }, (_, index) => {
+    const name = `${shard.prefix}${db.metadata.name}-shard${index}`
+    return part(name, shardPath, { 'mongodb.kubedb.com/node.shard': name, [typeLabel]: 'shard' })
+  })
+  const configName = `${configServer.prefix}${db.metadata.name}-configsvr`
+  const { role, volume, ...mongos } = part(mongosName(db), mongosPath, mongosLabel(db))
   return [
     ...shards.flatMap((component) => [component, ...extraMembers(db, component)]),
-    {
-      name: configName,
-      replicas: replicasOf(configServer),
-      path: configServerPath,
-      governing: `${configName}-pods`,
-      containers: [serverContainer, detectorContainer],
-      labels: { 'mongodb.kubedb.com/node.config': configName },
-      role: primaryFirst,
-      volume: 'datadir',
-    },
-    {
-      name: mongosName,
-      replicas: replicasOf(mongos),
-      path: mongosPath,
-      governing: `${mongosName}-pods`,
-      containers: [serverContainer],
-      labels: mongosLabel(db),
-    },
+    part(configName, configServerPath, { 'mongodb.kubedb.com/node.config': configName }),
+    { ...mongos, containers: [server] },
   ]
 }
 
-const primaryFirst = (ordinal: number) => (ordinal === 0 ? 'primary' : 'standby')
+function mongosName(db: Database): string {
+  return `${parsed(db.spec).shardTopology?.mongos.prefix ?? ''}${db.metadata.name}-mongos`
+}
 
 function mongosLabel(db: Database): Record<string, string> {
-  const prefix = parsed(db.spec).shardTopology?.mongos.prefix ?? ''
-  return { 'mongodb.kubedb.com/node.mongos': `${prefix}${db.metadata.name}-mongos` }
+  return { 'mongodb.kubedb.com/node.mongos': mongosName(db) }
 }
 
 /** Arbiter and hidden members of one replica set. */
 function extraMembers({ spec }: Database, { name, governing, labels }: Component): Component[] {
   const { arbiter, hidden } = parsed(spec)
-  const extra = { governing, containers: [serverContainer] }
+  const extra = (type: string, replicas: number): Component => ({
+    name: `${name}-${type}`,
+    replicas,
+    path: [type],
+    governing,
+    containers: [server],
+    labels: { ...labels, [typeLabel]: type },
+  })
   return [
-    ...(arbiter
-      ? [
-          {
-            ...extra,
-            name: `${name}-arbiter`,
-            replicas: 1,
-            path: ['arbiter'],
-            labels: { ...labels, [typeLabel]: 'arbiter' },
-          },
-        ]
-      : []),
-    ...(hidden
-      ? [
-          {
-            ...extra,
-            name: `${name}-hidden`,
-            replicas: replicasOf(hidden),
-            path: ['hidden'],
-            labels: { ...labels, [typeLabel]: 'hidden' },
-            volume: 'datadir',
-          },
-        ]
-      : []),
+    ...(arbiter ? [extra('arbiter', 1)] : []),
+    ...(hidden ? [{ ...extra('hidden', replicasOf(hidden)), volume: 'datadir' }] : []),
   ]
 }
 
@@ -308,33 +308,34 @@ function client(db: Database) {
   }
 }
 
-function defaults(db: Database, version: Version): Spec {
+/** @param detects whether there is somebody beside the server who says which one is the primary */
+function podsOf(version: Version, detects: boolean): TemplateDefaults {
+  return {
+    containers: {
+      mongodb: serverResources(version),
+      ...(detects ? { [detector.name]: coordinatorResources } : {}),
+    },
+    initContainers: { 'copy-config': initResources },
+  }
+}
+
+function ownDefaults(db: Database, version: Version) {
   const { spec } = db
   const own = parsed(spec)
   const sslMode = own.sslMode || (spec.tls ? 'requireSSL' : 'disabled')
-  const inCluster = own.replicaSet !== undefined || own.shardTopology !== undefined
   const keyFile = sslMode === 'disabled' || sslMode === 'allowSSL'
-  const part = <P extends Part>(given: P, template: TemplateDefaults) => ({
+  const detecting = podsOf(version, true)
+  const plain = podsOf(version, false)
+  const arbiting = { ...plain, containers: { mongodb: arbiterResources(version) } }
+  const part = <P extends Part>(given: P, pods: TemplateDefaults) => ({
     ...given,
     ...configurationOf(given),
-    podTemplate: podTemplateOf(given.podTemplate, db, version, template),
+    podTemplate: podTemplateOf(given.podTemplate, db, version, pods),
   })
-  const server = ['mongodb', serverResources(version)] as const
-  const init = { initContainers: [['copy-config', initResources] as const] }
-  const plain = { containers: [server], ...init }
-  const detecting = {
-    containers: [server, ['replication-mode-detector', coordinatorResources] as const],
-    ...init,
-  }
   return {
-    ...spec,
-    ...commonDefaults(spec, 'deletion policy'),
-    storageType: spec.storageType || 'Durable',
     storageEngine: own.storageEngine || 'wiredTiger',
-    authSecret: authSecretDefaults(spec),
     sslMode,
-    ...(inCluster ? { clusterAuthMode: own.clusterAuthMode || (keyFile ? 'keyFile' : 'x509') } : {}),
-    ...tlsDefaults(db, certificateAliases),
+    ...(isClustered(spec) ? { clusterAuthMode: own.clusterAuthMode || (keyFile ? 'keyFile' : 'x509') } : {}),
     ...(own.shardTopology
       ? {
           shardTopology: {
@@ -344,14 +345,8 @@ function defaults(db: Database, version: Version): Spec {
             mongos: part(own.shardTopology.mongos, plain),
           },
         }
-      : {
-          replicas: spec.replicas ?? 1,
-          ...configurationOf(spec),
-          podTemplate: podTemplateOf(spec.podTemplate, db, version, own.replicaSet ? detecting : plain),
-        }),
-    ...(own.arbiter
-      ? { arbiter: part(own.arbiter, { containers: [['mongodb', arbiterResources(version)]], ...init }) }
       : {}),
+    ...(own.arbiter ? { arbiter: part(own.arbiter, arbiting) } : {}),
     ...(own.hidden ? { hidden: part(own.hidden, plain) } : {}),
   }
 }
@@ -368,55 +363,7 @@ function arbiterResources(version: Version) {
   return { requests: { cpu: '200m', memory }, limits: { memory } }
 }
 
-const forbiddenVariables = ['MONGO_INITDB_ROOT_USERNAME', 'MONGO_INITDB_ROOT_PASSWORD']
-const reservedVolumes = [
-  'datadir',
-  'config',
-  'init-scripts',
-  '/var/run/mongodb/tls',
-  'client-cert',
-  'server-cert',
-  'keydir',
-  'configdir',
-  'initial-script',
-  'workdir',
-]
-const reservedPaths = [
-  '/data/db',
-  '/data/configdb',
-  '/init-scripts',
-  'certdir',
-  '/client-cert',
-  '/server-cert',
-  '/keydir-readonly',
-  '/configdb-readonly',
-  '/docker-entrypoint-initdb.d',
-  '/work-dir',
-]
-
-function validate(db: Database, context: Context): void {
-  const { spec } = db
-  validateTopology(spec)
-  const parts = templatePaths(spec).map((path) => partAt(spec, path))
-  const isSharded = parsed(spec).shardTopology !== undefined
-  for (const part of isSharded ? parts.slice(0, 3) : parts.slice(0, 1))
-    validateEnvironment(part, forbiddenVariables, 'MongoDB')
-  validateStorages(spec, context)
-  validateSslMode(spec)
-  validateExternalSecret(
-    spec,
-    'for externallyManaged auth secret, user must configure "spec.authSecret.name"',
-  )
-  validateDeletionPolicy(spec)
-  validateMonitor(spec)
-  for (const part of parts) {
-    validateVolumes(part, reservedVolumes)
-    validateMountPaths(part, reservedPaths)
-  }
-  validateHealthChecker(spec)
-}
-
-function validateTopology(spec: Spec): void {
+function validateTopology({ spec }: rules.Judged): void {
   const { shardTopology, replicaSet, arbiter, hidden, storageEngine } = parsed(spec)
   const inMemory = storageEngine === 'inMemory'
   if (shardTopology) validateShards(spec, inMemory)
@@ -465,33 +412,35 @@ function validateShards(spec: Spec, inMemory: boolean): void {
       )
 }
 
-function validateStorages(spec: Spec, context: Context): void {
-  const { shardTopology, hidden, ephemeralStorage } = parsed(spec)
-  const check = (node: { storage?: Part['storage']; ephemeralStorage?: object }, section?: string) => {
-    if (spec.storageType === 'Ephemeral' && node.storage)
-      throw new Refusal(
-        "'spec.storage' is not supported for Ephemeral storage type, use 'spec.ephemeralStorage' to configure Ephemeral storage type",
-      )
-    if (spec.storageType === 'Durable' && node.ephemeralStorage)
-      throw new Refusal(
-        "'spec.ephemeralStorage' is not supported for Durable storage type, use 'spec.storage' to configure Durable storage type",
-      )
-    validateStorage(spec, node.storage, context, section)
-  }
+async function validateStorages(judged: rules.Judged): Promise<void> {
+  const { spec } = judged
+  const { shardTopology, hidden } = parsed(spec)
   if (shardTopology) {
     if (spec.storage) throw new Refusal("doesn't support 'spec.storage' when spec.shardTopology is set")
-    check(shardTopology.shard, 'spec.shardTopology.shard.storage')
-    check(shardTopology.configServer, 'spec.shardTopology.configServer.storage')
-  } else
-    check({
-      ...(spec.storage ? { storage: spec.storage } : {}),
-      ...(ephemeralStorage ? { ephemeralStorage } : {}),
-    })
-  if (hidden)
-    validateStorage({ ...spec, storageType: 'Durable' }, hidden.storage, context, 'spec.hidden.storage')
+    await validateStorageAt(judged, shardPath)
+    await validateStorageAt(judged, configServerPath)
+  } else await validateStorageAt(judged, [])
+  if (hidden) {
+    const durable = { ...judged, spec: { ...spec, storageType: 'Durable' } }
+    await rules.storageOf(durable, hidden.storage, 'spec.hidden.storage')
+  }
 }
 
-function validateSslMode(spec: Spec): void {
+async function validateStorageAt(judged: rules.Judged, path: Path): Promise<void> {
+  const { spec } = judged
+  const { storage, ephemeralStorage } = partAt(spec, path)
+  if (spec.storageType === 'Ephemeral' && storage)
+    throw new Refusal(
+      "'spec.storage' is not supported for Ephemeral storage type, use 'spec.ephemeralStorage' to configure Ephemeral storage type",
+    )
+  if (spec.storageType === 'Durable' && ephemeralStorage)
+    throw new Refusal(
+      "'spec.ephemeralStorage' is not supported for Durable storage type, use 'spec.storage' to configure Durable storage type",
+    )
+  await rules.storageOf(judged, storage, ['spec', ...path, 'storage'].join('.'))
+}
+
+function validateSslMode({ spec }: rules.Judged): void {
   const { sslMode = '', clusterAuthMode = '' } = parsed(spec)
   const needed = {
     x509: ['disabled', 'allowSSL'],
@@ -532,28 +481,8 @@ function scaled(_db: Database, block: Block): object {
   }
 }
 
-function complaint(context: OpsContext): Promise<string | undefined> | string | undefined {
-  switch (context.request.spec.type) {
-    case 'UpdateVersion':
-      return updateVersion(context)
-    case 'HorizontalScaling':
-      return horizontalScaling(context)
-    case 'VolumeExpansion':
-      return volumeExpansion(context)
-    case 'StorageMigration':
-      return migration(context)
-    case 'Horizons':
-      return parsed(context.db.spec).replicaSet
-        ? undefined
-        : 'horizon opsRequest is only supported for ReplicaSet'
-    default:
-      return undefined
-  }
-}
-
-function horizontalScaling({ db, request }: OpsContext): string | undefined {
-  if (!request.spec.horizontalScaling) return '`spec.horizontalScaling` field is nil'
-  const { replicas, shard, configServer, mongos } = v.parse(HorizontalScaling, request.spec.horizontalScaling)
+function horizontalScaling({ db }: OpsContext, block: Block): string | undefined {
+  const { replicas, shard, configServer, mongos } = v.parse(HorizontalScaling, block)
   const { replicaSet, shardTopology, storageEngine } = parsed(db.spec)
   const sharded = shard ?? configServer ?? mongos
   if (replicas !== undefined && sharded)
@@ -578,42 +507,28 @@ function horizontalScaling({ db, request }: OpsContext): string | undefined {
     : undefined
 }
 
-/** Keys of the blocks about disks, with the section that each is about and what it wants of the database. */
-const diskSections = [
-  ['standalone', [], undefined],
-  ['replicaSet', [], 'replicaSet'],
-  ['configServer', configServerPath, 'shardTopology'],
-  ['shard', shardPath, 'shardTopology'],
-  ['hidden', ['hidden'], 'hidden'],
-] as const
-
-function volumeExpansion({ db, request }: OpsContext): string | undefined {
-  if (!request.spec.volumeExpansion) return '`spec.volumeExpansion` field is nil'
-  const block: Block = request.spec.volumeExpansion
+function volumeExpansion({ db, request }: OpsContext, block: Block): string | undefined {
   for (const [key, path, needs] of diskSections) {
-    const size = v.parse(v.optional(Quantity), block[key])
+    const size = complaints.sizeIn(block, key)
     if (size === undefined) continue
     if (needs && !parsed(db.spec)[needs]) return `${needs} not configured for this MongoDB`
-    const wrong = expansion(partAt(db.spec, path).storage, size, request, key)
+    const wrong = complaints.expansion(partAt(db.spec, path).storage, size, request, key)
     if (wrong !== undefined) return wrong
   }
   return undefined
 }
 
-async function migration({ kube, db, request }: OpsContext): Promise<string | undefined> {
-  if (!request.spec.migration) return 'spec.migration is required for StorageMigration type'
-  const block: Block = request.spec.migration
-  const wanted = diskSections.filter(([key]) => block[key] !== undefined)
-  if (wanted.length === 0) return 'at least one component migration spec is required in spec.migration'
-  if (request.spec.timeout === undefined) return timeoutRequired(', ')
-  for (const [key, path, needs] of wanted) {
-    if (needs && needs !== 'replicaSet' && !parsed(db.spec)[needs])
-      return `${needs} not configured for this MongoDB`
-    const { storageClassName: name } = v.parse(Migration, block[key])
-    if (name === undefined) return `${key}: storageClassName is required in migration spec`
-    if (partAt(db.spec, path).storage?.storageClassName === undefined) continue
-    if (!(await kube.get(Unscoped, resources.storageClasses, { name })))
-      return `${key}: ${storageClassNotFound(name)}`
-  }
-  return undefined
+async function migrationOf(
+  { kube, db }: OpsContext,
+  wanted: string,
+  wish: unknown,
+): Promise<string | undefined> {
+  const found = diskSections.find(([key]) => key === wanted)
+  if (!found) return undefined
+  const [key, path, needs] = found
+  if (needs && needs !== 'replicaSet' && !parsed(db.spec)[needs])
+    return `${needs} not configured for this MongoDB`
+  const hasClass = partAt(db.spec, path).storage?.storageClassName !== undefined
+  const wrong = await complaints.classTrouble(kube, wish, hasClass)
+  return wrong && `${key}: ${wrong}`
 }

@@ -2,22 +2,12 @@ import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { Refusal } from '../admission.ts'
 import { coordinatorResources, podTemplateOf } from '../defaults.ts'
-import type { Component, Context, Kind, OpsContext, ServiceShape } from '../kind.ts'
-import { governingServiceName, replicasOf, withSuffix } from '../offshoots.ts'
-import { updateVersion } from '../ops-complaints.ts'
+import type { Component, Kind, OpsContext, ServiceShape } from '../kind.ts'
+import { replicasOf, withSuffix } from '../offshoots.ts'
+import * as complaints from '../ops-complaints.ts'
 import { type Database, Part, type Spec, type Version } from '../resources.ts'
-import { certificateAliases, commonOpsTypes } from '../shapes.ts'
-import {
-  validateDeletionPolicy,
-  validateEnvironment,
-  validateExternalSecret,
-  validateHealthChecker,
-  validateMonitor,
-  validateMountPaths,
-  validateStorage,
-  validateStorageType,
-  validateVolumes,
-} from '../validation.ts'
+import { certificateAliases, commonOpsTypes, container, members, portsTo } from '../shapes.ts'
+import * as rules from '../validation.ts'
 import { compareVersions, parseVersion } from '../versions.ts'
 import { forbiddenVariables, mysqlFamily } from './mysql-family.ts'
 
@@ -40,7 +30,9 @@ const MySQLSpec = v.looseObject({
   ),
 })
 
-function topologyOf(spec: Spec): v.InferOutput<typeof Topology> | undefined {
+type Topology = v.InferOutput<typeof Topology>
+
+function topologyOf(spec: Spec): Topology | undefined {
   return v.parse(MySQLSpec, spec).topology
 }
 
@@ -52,17 +44,42 @@ const family = mysqlFamily({
   kind: 'MySQL',
   plural: 'mysqls',
   container: 'mysql',
-  coordinator: { name: 'mysql-coordinator', ports: [{ name: 'coordinator', containerPort: 2380 }] },
+  coordinator: container('mysql-coordinator', { coordinator: 2380 }),
   initContainer: 'mysql-init',
   isClustered,
   hasPrimary: true,
   aliases: (spec) => [...certificateAliases, ...(isInnoDB(spec) ? ['router'] : [])],
-  defaults: (db, version) => ({
-    replicas: db.spec.replicas ?? (isClustered(db.spec) ? 3 : 1),
-    ...topologyDefaults(db, version),
-  }),
-  validate,
-  fixed: ['spec.storageType'],
+  defaults: { replicas: (spec) => (isClustered(spec) ? 3 : 1), own: topologyDefaults },
+  rules: [
+    validateTopology,
+    rules.environment('MySQL', forbiddenVariables),
+    rules.storageType,
+    rules.storage,
+    rules.externalSecret('need to provide "mysql.Spec.AuthSecret.Name"'),
+    rules.deletionPolicy(),
+    rules.monitor,
+    validateDomainName,
+    rules.healthChecker,
+    rules.volumes([
+      'tmp',
+      'data',
+      'init-scripts',
+      'initial-script',
+      'tls-volume',
+      'exporter-tls-volume',
+      'custom-config',
+      'source-ca',
+    ]),
+    rules.mountPaths([
+      '/tmp',
+      '/var/lib/mysql',
+      '/scripts',
+      '/docker-entrypoint-initdb.d',
+      '/etc/mysql/certs',
+      '/etc/mysql/conf.d',
+      '/etc/mysql/server/certs',
+    ]),
+  ],
   policy: 'spec.deletionPolicy',
   ops: {
     types: [...commonOpsTypes, 'RotateAuth', 'ReplicationModeTransformation', 'StorageMigration'],
@@ -73,7 +90,7 @@ const family = mysqlFamily({
     mostServers: 8,
     timeout: ', ',
     complaints: {
-      UpdateVersion: changeVersion,
+      UpdateVersion: complaints.needs(complaints.bare, changeVersion),
       ReconfigureTLS: ({ request: { spec } }) =>
         !spec.tls || (spec.tls.remove && spec.tls.rotateCertificates)
           ? 'more than 1 field have assigned to reconfigureTLS to your database but at a time you you are allowed to run one operation(`Remove` or `RotateCertificates`)'
@@ -95,117 +112,64 @@ export const mysql: Kind = {
       : undefined,
 }
 
-const routerPorts = [
-  { name: 'rw', port: 6446, targetPort: 'rw' },
-  { name: 'ro', port: 6447, targetPort: 'ro' },
-  { name: 'rwsplit', port: 6450, targetPort: 'rwsplit' },
-]
+const routerPorts = { rw: 6446, ro: 6447, rwsplit: 6450 }
 
 function routersOf(db: Database): Component {
-  return {
+  return members(db, {
     name: withSuffix(db.metadata.name, 'router'),
     replicas: replicasOf(topologyOf(db.spec)?.innoDBCluster?.router ?? {}),
     path: ['topology', 'innoDBCluster', 'router'],
-    governing: governingServiceName(db),
-    containers: [
-      {
-        name: 'mysql-router',
-        ports: routerPorts.map(({ name, port }) => ({ name, containerPort: port })),
-      },
-    ],
+    containers: [container('mysql-router', routerPorts)],
     labels: { [componentLabel]: 'router' },
-  }
+  })
 }
 
 function routerServiceOf(db: Database): ServiceShape {
   return {
     name: withSuffix(db.metadata.name, 'router'),
     selector: { [componentLabel]: 'router' },
-    ports: routerPorts,
+    ports: portsTo(routerPorts),
   }
 }
 
 function topologyDefaults(db: Database, version: Version): object {
   const topology = topologyOf(db.spec)
-  switch (topology?.mode) {
+  const filled = topology && modeDefaults(topology, db, version)
+  return filled ? { topology: { ...topology, ...filled } } : {}
+}
+
+function modeDefaults({ mode, group, semiSync, innoDBCluster }: Topology, db: Database, version: Version) {
+  switch (mode) {
     case 'GroupReplication':
-      return {
-        topology: {
-          ...topology,
-          group: { ...topology.group, name: topology.group?.name || randomUUID() },
-        },
-      }
+      return { group: { ...group, name: group?.name || randomUUID() } }
     case 'SemiSync':
       return {
-        topology: {
-          ...topology,
-          semiSync: topology.semiSync ?? {
-            sourceWaitForReplicaCount: 1,
-            sourceTimeout: '24h0m0s',
-            errantTransactionRecoveryPolicy: 'PseudoTransaction',
-          },
+        semiSync: semiSync ?? {
+          sourceWaitForReplicaCount: 1,
+          sourceTimeout: '24h0m0s',
+          errantTransactionRecoveryPolicy: 'PseudoTransaction',
         },
       }
     case 'InnoDBCluster': {
-      const { router = {} } = topology.innoDBCluster ?? {}
-      const podTemplate = podTemplateOf(router.podTemplate, db, version, {
-        containers: [['mysql-router', coordinatorResources]],
-      })
-      return {
-        topology: {
-          ...topology,
-          innoDBCluster: { ...topology.innoDBCluster, router: { ...router, podTemplate } },
-        },
-      }
+      const { router = {} } = innoDBCluster ?? {}
+      const pods = { containers: { 'mysql-router': coordinatorResources } }
+      const podTemplate = podTemplateOf(router.podTemplate, db, version, pods)
+      return { innoDBCluster: { ...innoDBCluster, router: { ...router, podTemplate } } }
     }
     default:
-      return {}
+      return undefined
   }
 }
 
-const reservedVolumes = [
-  'tmp',
-  'data',
-  'init-scripts',
-  'initial-script',
-  'tls-volume',
-  'exporter-tls-volume',
-  'custom-config',
-  'source-ca',
-]
-const reservedPaths = [
-  '/tmp',
-  '/var/lib/mysql',
-  '/scripts',
-  '/docker-entrypoint-initdb.d',
-  '/etc/mysql/certs',
-  '/etc/mysql/conf.d',
-  '/etc/mysql/server/certs',
-]
-
-function validate(db: Database, context: Context): void {
-  const { spec } = db
-  validateTopology(db, context.version)
-  validateEnvironment(spec, forbiddenVariables, 'MySQL')
-  validateStorageType(spec)
-  validateStorage(spec, spec.storage, context)
-  validateExternalSecret(
-    spec,
-    'for externallyManaged auth secret, user need to provide "mysql.Spec.AuthSecret.Name"',
-  )
-  validateDeletionPolicy(spec)
-  validateMonitor(spec)
-  const { name, namespace } = db.metadata
+function validateDomainName({ db: { metadata }, spec }: rules.Judged): void {
+  const { name, namespace } = metadata
   if (spec.version.startsWith('5') && `${name}.${name}-pods.${namespace}.svc`.length > 60)
     throw new Refusal(
       "MySQL 5.*.* does not support dns name longer than 60 characters. 'name.name-pods.namespace.svc' should not exceed 60 characters",
     )
-  validateHealthChecker(spec)
-  validateVolumes(spec, reservedVolumes)
-  validateMountPaths(spec, reservedPaths)
 }
 
-function validateTopology({ spec }: Database, version: Version): void {
+function validateTopology({ spec, version }: rules.Judged): void {
   const { topology, init } = v.parse(MySQLSpec, spec)
   if (!topology) return
   if (topology.mode === undefined)
@@ -231,7 +195,7 @@ async function changeVersion(context: OpsContext): Promise<string | undefined> {
   const { db, request } = context
   const target = request.spec.updateVersion?.targetVersion
   const mode = topologyOf(db.spec)?.mode
-  if (target !== undefined && (mode === 'SemiSync' || mode === 'RemoteReplica'))
+  if (mode === 'SemiSync' || mode === 'RemoteReplica')
     return `upgrade from version ${db.spec.version} to ${target} is not supported`
-  return updateVersion(context, 'spec.updateVersion nil not supported in UpdateVersion type')
+  return complaints.upgrade(context)
 }

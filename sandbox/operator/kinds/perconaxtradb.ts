@@ -1,19 +1,8 @@
 import { Refusal } from '../admission.ts'
-import type { Context, Kind } from '../kind.ts'
+import type { Kind } from '../kind.ts'
 import { withSuffix } from '../offshoots.ts'
-import { updateVersion } from '../ops-complaints.ts'
-import type { Database } from '../resources.ts'
-import {
-  validateDeletionPolicy,
-  validateEnvironment,
-  validateExternalSecret,
-  validateHealthChecker,
-  validateMonitor,
-  validateMountPaths,
-  validateStorage,
-  validateStorageType,
-  validateVolumes,
-} from '../validation.ts'
+import * as complaints from '../ops-complaints.ts'
+import * as rules from '../validation.ts'
 import { forbiddenVariables, mysqlFamily } from './mysql-family.ts'
 
 const leastServers = 3
@@ -28,16 +17,48 @@ export const perconaxtradb: Kind = {
     initContainer: 'px-init',
     isClustered: () => true,
     hasPrimary: false,
-    defaults: ({ spec }) => ({ replicas: spec.replicas ?? leastServers }),
-    validate,
-    fixed: ['spec.storageType'],
+    defaults: { replicas: () => leastServers },
+    rules: [
+      validateCluster,
+      rules.environment('PerconaXtraDB', forbiddenVariables),
+      rules.storageType,
+      rules.storage,
+      rules.externalSecret('need to provide "spec.authSecret.name"'),
+      rules.deletionPolicy('spec.terminationPolicy'),
+      rules.monitor,
+      rules.healthChecker,
+      rules.volumes([
+        'data',
+        'custom-config',
+        'init-scripts',
+        'run-script',
+        'git-secret',
+        'tls-server-config',
+        'tls-client-config',
+        'tls-metrics-exporter-config',
+        'metrics-exporter-config',
+      ]),
+      rules.mountPaths([
+        '/var/lib/mysql',
+        '/etc/mysql/custom.conf.d/',
+        '/scripts',
+        '/run-script',
+        '/etc/git-secret',
+        '/etc/mysql/certs/server',
+        '/etc/mysql/certs/client',
+        '/etc/mysql/certs/metrics-exporter',
+        '/etc/mysql/config/exporter',
+      ]),
+    ],
     policy: 'spec.terminationPolicy',
     ops: {
       mostServers: 9,
       timeout: ',',
       complaints: {
-        UpdateVersion: (context) =>
-          updateVersion(context, 'spec.Upgrade & spec.UpdateVersion both nil not supported'),
+        UpdateVersion: complaints.needs(
+          'spec.Upgrade & spec.UpdateVersion both nil not supported',
+          complaints.upgrade,
+        ),
       },
     },
   }),
@@ -50,32 +71,7 @@ export const perconaxtradb: Kind = {
     })),
 }
 
-const reservedVolumes = [
-  'data',
-  'custom-config',
-  'init-scripts',
-  'run-script',
-  'git-secret',
-  'tls-server-config',
-  'tls-client-config',
-  'tls-metrics-exporter-config',
-  'metrics-exporter-config',
-]
-const reservedPaths = [
-  '/var/lib/mysql',
-  '/etc/mysql/custom.conf.d/',
-  '/scripts',
-  '/run-script',
-  '/etc/git-secret',
-  '/etc/mysql/certs/server',
-  '/etc/mysql/certs/client',
-  '/etc/mysql/certs/metrics-exporter',
-  '/etc/mysql/config/exporter',
-]
-
-function validate(db: Database, context: Context): void {
-  const { spec, metadata } = db
-  const replicas = spec.replicas ?? 0
+function validateCluster({ db: { metadata }, spec: { replicas = 0 } }: rules.Judged): void {
   // KubeDB prints where the number is in memory, not the number.
   if (replicas < leastServers)
     throw new Refusal(
@@ -85,19 +81,4 @@ function validate(db: Database, context: Context): void {
     throw new Refusal(
       `'spec.px.clusterName' "${metadata.name}" shouldn't have more than ${longestClusterName} characters'`,
     )
-  validateEnvironment(spec, forbiddenVariables, 'PerconaXtraDB')
-  validateStorageType(spec)
-  validateStorage(spec, spec.storage, context)
-  validateExternalSecret(
-    spec,
-    'for externallyManaged auth secret, user need to provide "spec.authSecret.name"',
-  )
-  validateDeletionPolicy(spec, {
-    missing: "'spec.terminationPolicy' is missing",
-    halt: "'spec.terminationPolicy: Halt' can not be used for 'Ephemeral' storage",
-  })
-  validateMonitor(spec)
-  validateHealthChecker(spec)
-  validateVolumes(spec, reservedVolumes)
-  validateMountPaths(spec, reservedPaths)
 }

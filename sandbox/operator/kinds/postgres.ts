@@ -1,37 +1,25 @@
 import * as v from 'valibot'
 import { Refusal } from '../admission.ts'
 import { basicAuth } from '../auth.ts'
-import {
-  authSecretDefaults,
-  commonDefaults,
-  configurationOf,
-  coordinatorResources,
-  engineResources,
-  initResources,
-  podTemplateOf,
-  tlsDefaults,
-  withDefaultResources,
-} from '../defaults.ts'
-import type { Block, Component, Context, Kind, OpsContext, ServiceShape } from '../kind.ts'
+import { coordinatorResources, engineResources, initResources, withDefaultResources } from '../defaults.ts'
+import { kindOf } from '../description.ts'
+import type { Block, OpsContext } from '../kind.ts'
 import { stashAddon } from '../offshoot-objects.ts'
-import { governingServiceName, replicasOf } from '../offshoots.ts'
-import { expansion, hasNotBegun, rotateAuth, storageMigration, versionsOf } from '../ops-complaints.ts'
-import { databaseNotFound } from '../ops-validation.ts'
+import { replicasOf } from '../offshoots.ts'
+import * as complaints from '../ops-complaints.ts'
 import { parseQuantity } from '../quantity.ts'
-import { type Database, Quantity, Reconfiguration, Resources, type Spec, type Version } from '../resources.ts'
+import { type Database, Reconfiguration, Resources, type Spec, type Version } from '../resources.ts'
 import { mergeSettings } from '../settings-text.ts'
-import { certificateAliases, commonOpsTypes, issuedTls, servicesOf, storageClassOf } from '../shapes.ts'
 import {
-  validateDeletionPolicy,
-  validateEnvironment,
-  validateExternalSecret,
-  validateHealthChecker,
-  validateMonitor,
-  validateMountPaths,
-  validateStorage,
-  validateStorageType,
-  validateVolumes,
-} from '../validation.ts'
+  certificateAliases,
+  commonOpsTypes,
+  container,
+  issuedTls,
+  members,
+  primaryFirst,
+  servicesOf,
+} from '../shapes.ts'
+import * as rules from '../validation.ts'
 import { parseVersion } from '../versions.ts'
 
 const PostgresSpec = v.looseObject({
@@ -43,49 +31,103 @@ const PostgresSpec = v.looseObject({
     v.looseObject({ electionTick: v.exactOptional(v.number()), heartbeatTick: v.exactOptional(v.number()) }),
   ),
   arbiter: v.exactOptional(v.looseObject({ resources: v.exactOptional(Resources) })),
-  readReplicas: v.exactOptional(v.array(v.looseObject({}))),
   replication: v.exactOptional(v.looseObject({})),
 })
+const parsed = (spec: Spec) => v.parse(PostgresSpec, spec)
 
 const configFile = 'user.conf'
 
-export const postgres: Kind = {
+export const postgres = kindOf({
   kind: 'Postgres',
   plural: 'postgreses',
-  apiVersion: 'kubedb.com/v1',
   title: 'PostgreSQL',
   port: 5432,
   auth: basicAuth('postgres', { fixed: true }),
   config: { takes: (file) => file === configFile, merge: mergeSettings },
   tls: {
     ...issuedTls,
-    added: (spec, { sslMode, clientAuthMode }) => ({
-      sslMode: sslMode ?? sslModeOf(spec) ?? 'verify-full',
-      ...(clientAuthMode === undefined ? {} : { clientAuthMode }),
-    }),
+    added(spec, { sslMode, clientAuthMode }) {
+      const known = parsed(spec).sslMode
+      return {
+        sslMode: sslMode ?? (known === 'disable' ? undefined : known) ?? 'verify-full',
+        ...(clientAuthMode === undefined ? {} : { clientAuthMode }),
+      }
+    },
     removed: () => ({ sslMode: 'disable' }),
   },
   labels: (db) => ({ 'postgreses.kubedb.com/database.cluster': db.metadata.name }),
-  components,
-  services,
-  client: (db) => ({
+  components: (db) => [
+    members(db, {
+      containers: [
+        container('postgres', { db: 5432 }),
+        container('pg-coordinator', { coordinator: 2380, coordinatclient: 2379 }),
+      ],
+      role: primaryFirst,
+      volume: 'data',
+    }),
+  ],
+  services: (db) =>
+    servicesOf(db, {
+      port: 5432,
+      roles: replicasOf(db.spec) > 1 ? 'primary and standby' : 'primary',
+      governing: { coordinator: 2380, coordinatclient: 2379 },
+      primary: { coordinatclient: 2379 },
+    }),
+  client: ({ spec }) => ({
     scheme: 'postgresql',
     path: '/',
-    query: `sslmode=${v.parse(PostgresSpec, db.spec).sslMode ?? 'disable'}`,
+    query: `sslmode=${parsed(spec).sslMode ?? 'disable'}`,
     parameters: stashAddon,
   }),
   unserved: (spec) =>
-    v.parse(PostgresSpec, spec).clientAuthMode === 'cert'
+    parsed(spec).clientAuthMode === 'cert'
       ? "the sandbox's operator does not let clients in by their certificates"
       : undefined,
-  admission: {
-    defaults,
-    validate,
-    fixed: ['spec.storageType'],
-    storageClasses: storageClassOf,
-    deletionRefusal: (namespace, name) =>
-      `postgres "${namespace}/${name}" can't be terminated. To delete, change spec.deletionPolicy`,
+  defaults: {
+    certificates: () => certificateAliases,
+    pods: () => ({
+      containers: { postgres: engineResources, 'pg-coordinator': coordinatorResources },
+      initContainers: { 'postgres-init-container': initResources },
+    }),
+    own: ownDefaults,
   },
+  rules: [
+    ({ spec }) => {
+      if (spec.version === '') throw new Refusal("'spec.version' is missing")
+    },
+    rules.replicas,
+    rules.environment('Postgres', ['POSTGRES_PASSWORD', 'POSTGRES_USER']),
+    rules.storageType,
+    rules.storage,
+    validateModes,
+    validateInlineConfiguration,
+    rules.volumes([
+      'initial-script',
+      'shared-memory',
+      'data',
+      'custom-config',
+      'run-scripts',
+      'role-scripts',
+      'scripts',
+      'certs',
+    ]),
+    rules.mountPaths([
+      '/var/initdb',
+      '/dev/shm',
+      '/var/pv',
+      '/etc/config',
+      '/run_scripts',
+      '/role_scripts',
+      '/scripts',
+      '/tls/certs',
+    ]),
+    validateTls,
+    validateLeaderElection,
+    rules.externalSecret(),
+    rules.deletionPolicy(),
+    rules.monitor,
+    rules.healthChecker,
+  ],
   ops: {
     types: [
       ...commonOpsTypes,
@@ -95,80 +137,48 @@ export const postgres: Kind = {
       'SetRaftKeyPair',
       'StorageMigration',
     ],
-    group: 'Postgresopsrequests.kubedb.com',
-    absent: databaseNotFound,
-    complaint,
-    vertical: () => ({
-      postgres: { path: [], container: 'postgres' },
-      coordinator: { path: [], container: 'pg-coordinator' },
-    }),
-    volumes: () => ({ postgres: [] }),
-    configured(_db, block) {
-      if (block.tuning !== undefined)
+    complaints: {
+      VerticalScaling: complaints.needs(complaints.quoted, (_, block) =>
+        block.postgres || block.coordinator || block.arbiter || block.readReplicas
+          ? undefined
+          : '`spec.verticalScaling.Postgres`, `spec.verticalScaling.Coordinator`, `spec.verticalScaling.Arbiter`, `spec.verticalScaling.ReadReplica` at least any of them should be present in vertical scaling ops request',
+      ),
+      HorizontalScaling: complaints.needs(complaints.quoted, horizontalScaling),
+      Reconfigure: complaints.needs(complaints.quoted, reconfigure),
+      UpdateVersion: complaints.needs(complaints.quoted, updateVersion),
+      ReconfigureTLS: complaints.needs(complaints.quoted),
+      RotateAuth: complaints.rotateAuth,
+      StorageMigration: complaints.migratesDisks(','),
+      VolumeExpansion: complaints.needs(
+        '`spec.volumeExpansion` field is required, can not be nil.',
+        volumeExpansion,
+      ),
+    },
+    sections: () => ({ postgres: [] }),
+    container: 'postgres',
+    coordinator: () => 'pg-coordinator',
+    supports({ tuning }) {
+      if (tuning !== undefined)
         throw new Error("the sandbox's operator has no tuning: use applyConfig or configSecret")
-      return { '': [] }
     },
-    scaled,
+    scaled(_db, block) {
+      const { replicas, standbyMode, streamingMode, readReplicas } = v.parse(HorizontalScaling, block)
+      if (readReplicas !== undefined || replicas === undefined)
+        throw new Error("the sandbox's operator scales spec.horizontalScaling.replicas only, no readReplicas")
+      return {
+        replicas,
+        ...(standbyMode === undefined ? {} : { standbyMode }),
+        ...(streamingMode === undefined ? {} : { streamingMode }),
+      }
+    },
   },
-}
+})
 
-/** The mode in force, if it is one with TLS. */
-function sslModeOf(spec: Spec): string | undefined {
-  const { sslMode } = v.parse(PostgresSpec, spec)
-  return sslMode === 'disable' ? undefined : sslMode
-}
-
-function components(db: Database): Component[] {
-  return [
-    {
-      name: db.metadata.name,
-      replicas: replicasOf(db.spec),
-      path: [],
-      governing: governingServiceName(db),
-      containers: [
-        { name: 'postgres', ports: [{ name: 'db', containerPort: 5432 }] },
-        {
-          name: 'pg-coordinator',
-          ports: [
-            { name: 'coordinator', containerPort: 2380 },
-            { name: 'coordinatclient', containerPort: 2379 },
-          ],
-        },
-      ],
-      role: (ordinal) => (ordinal === 0 ? 'primary' : 'standby'),
-      volume: 'data',
-    },
-  ]
-}
-
-const coordinatorClientPort = { name: 'coordinatclient', port: 2379, targetPort: 'coordinatclient' }
-
-function services(db: Database): ServiceShape[] {
-  return servicesOf(db, {
-    port: 5432,
-    roles: replicasOf(db.spec) > 1 ? 'primary and standby' : 'primary',
-    governing: [{ name: 'coordinator', port: 2380, targetPort: 'coordinator' }, coordinatorClientPort],
-    primary: [coordinatorClientPort],
-  })
-}
-
-const arbiterResources = {
-  requests: { cpu: '200m', memory: '256Mi', storage: '2Gi' },
-  limits: { memory: '256Mi' },
-}
-
-function defaults(db: Database, version: Version): Spec {
-  const { spec } = db
-  const own = v.parse(PostgresSpec, spec)
-  const replicas = spec.replicas ?? 1
+function ownDefaults({ spec }: Database, version: Version) {
+  const own = parsed(spec)
   const major = parseVersion(version.spec.version)[0]
   return {
-    ...spec,
-    ...commonDefaults(spec),
-    replicas,
     standbyMode: own.standbyMode ?? 'Hot',
-    storageType: spec.storageType || 'Durable',
-    authSecret: authSecretDefaults(spec),
     leaderElection: {
       period: '300ms',
       electionTick: 10,
@@ -180,20 +190,16 @@ function defaults(db: Database, version: Version): Spec {
     },
     sslMode: own.sslMode || (spec.tls ? 'verify-full' : 'disable'),
     clientAuthMode: own.clientAuthMode || (major < 18 ? 'md5' : 'scram'),
-    ...configurationOf(spec),
-    ...tlsDefaults(db, certificateAliases),
-    podTemplate: podTemplateOf(spec.podTemplate, db, version, {
-      containers: [
-        ['postgres', engineResources],
-        ['pg-coordinator', coordinatorResources],
-      ],
-      initContainers: [['postgres-init-container', initResources]],
-    }),
     replication: replicationOf(own.replication, major),
-    ...(replicas % 2 === 0 && !own.arbiter
+    ...((spec.replicas ?? 1) % 2 === 0 && !own.arbiter
       ? { arbiter: { resources: withDefaultResources({}, arbiterResources) } }
       : {}),
   }
+}
+
+const arbiterResources = {
+  requests: { cpu: '200m', memory: '256Mi', storage: '2Gi' },
+  limits: { memory: '256Mi' },
 }
 
 function replicationOf(given: object | undefined, major: number): object {
@@ -203,58 +209,17 @@ function replicationOf(given: object | undefined, major: number): object {
     : { walLimitPolicy: 'WALKeepSize', walKeepSize: 1536 }
 }
 
-const forbiddenVariables = ['POSTGRES_PASSWORD', 'POSTGRES_USER']
-const reservedPaths = [
-  '/var/initdb',
-  '/dev/shm',
-  '/var/pv',
-  '/etc/config',
-  '/run_scripts',
-  '/role_scripts',
-  '/scripts',
-  '/tls/certs',
-]
-const reservedVolumes = [
-  'initial-script',
-  'shared-memory',
-  'data',
-  'custom-config',
-  'run-scripts',
-  'role-scripts',
-  'scripts',
-  'certs',
-]
-
-function validate(db: Database, context: Context): void {
-  const { spec } = db
-  const own = v.parse(PostgresSpec, spec)
-  if (spec.version === '') throw new Refusal("'spec.version' is missing")
-  if ((spec.replicas ?? 0) < 1)
-    throw new Refusal(`spec.replicas "${spec.replicas ?? 0}" invalid. Value must be greater than zero`)
-  validateEnvironment(spec, forbiddenVariables, 'Postgres')
-  validateStorageType(spec)
-  validateStorage(spec, spec.storage, context)
-  if (own.standbyMode !== undefined && !['Hot', 'Warm'].includes(own.standbyMode))
-    throw new Refusal(`spec.standbyMode "${own.standbyMode}" invalid`)
-  if (own.streamingMode !== undefined && !['Synchronous', 'Asynchronous'].includes(own.streamingMode))
-    throw new Refusal(`spec.streamingMode "${own.streamingMode}" invalid`)
-  if (own.clientAuthMode === 'scram' && parseVersion(context.version.spec.version)[0] < 11)
+function validateModes({ spec, version }: rules.Judged): void {
+  const { standbyMode, streamingMode, clientAuthMode } = parsed(spec)
+  if (standbyMode !== undefined && !['Hot', 'Warm'].includes(standbyMode))
+    throw new Refusal(`spec.standbyMode "${standbyMode}" invalid`)
+  if (streamingMode !== undefined && !['Synchronous', 'Asynchronous'].includes(streamingMode))
+    throw new Refusal(`spec.streamingMode "${streamingMode}" invalid`)
+  if (clientAuthMode === 'scram' && parseVersion(version.spec.version)[0] < 11)
     throw new Refusal('scram auth method is available only for 11 or higher Versions')
-  validateInlineConfiguration(spec)
-  validateVolumes(spec, reservedVolumes)
-  validateMountPaths(spec, reservedPaths)
-  validateTls(spec)
-  validateLeaderElection(own)
-  validateExternalSecret(
-    spec,
-    'for externallyManaged auth secret, user must configure "spec.authSecret.name"',
-  )
-  validateDeletionPolicy(spec)
-  validateMonitor(spec)
-  validateHealthChecker(spec)
 }
 
-function validateInlineConfiguration(spec: Spec): void {
+function validateInlineConfiguration({ spec }: rules.Judged): void {
   const files = Object.keys(spec.configuration?.inline ?? {})
   if (files.length > 1)
     throw new Refusal(
@@ -266,8 +231,8 @@ function validateInlineConfiguration(spec: Spec): void {
     )
 }
 
-function validateTls(spec: Spec): void {
-  const { clientAuthMode, sslMode } = v.parse(PostgresSpec, spec)
+function validateTls({ spec }: rules.Judged): void {
+  const { clientAuthMode, sslMode } = parsed(spec)
   if (clientAuthMode === 'cert' && sslMode === 'disable')
     throw new Refusal(
       `can't have ${sslMode} set to postgres.spec.sslMode when postgres.spec.ClientAuthMode is set to ${clientAuthMode}`,
@@ -278,7 +243,8 @@ function validateTls(spec: Spec): void {
     throw new Refusal(`can't have ${sslMode} set to postgres.Spec.SSLMode when postgres.Spec.TLS is null`)
 }
 
-function validateLeaderElection({ leaderElection }: v.InferOutput<typeof PostgresSpec>): void {
+function validateLeaderElection({ spec }: rules.Judged): void {
+  const { leaderElection } = parsed(spec)
   if (!leaderElection) return
   const { electionTick = 0, heartbeatTick = 0 } = leaderElection
   if (electionTick <= heartbeatTick) throw new Refusal('ElectionTick must be greater than HeartbeatTick')
@@ -293,51 +259,8 @@ const HorizontalScaling = v.looseObject({
   readReplicas: v.exactOptional(v.array(v.looseObject({ replicas: v.exactOptional(v.number()) }))),
 })
 
-function scaled(_db: Database, block: Block): object {
-  const { replicas, standbyMode, streamingMode, readReplicas } = v.parse(HorizontalScaling, block)
-  if (readReplicas !== undefined || replicas === undefined)
-    throw new Error("the sandbox's operator scales spec.horizontalScaling.replicas only, no readReplicas")
-  return {
-    replicas,
-    ...(standbyMode === undefined ? {} : { standbyMode }),
-    ...(streamingMode === undefined ? {} : { streamingMode }),
-  }
-}
-
-function complaint(context: OpsContext): Promise<string | undefined> | string | undefined {
-  switch (context.request.spec.type) {
-    case 'VerticalScaling':
-      return verticalScaling(context)
-    case 'HorizontalScaling':
-      return horizontalScaling(context)
-    case 'Reconfigure':
-      return reconfigure(context)
-    case 'UpdateVersion':
-      return updateVersion(context)
-    case 'ReconfigureTLS':
-      return context.request.spec.tls ? undefined : '`spec.tls` nil not supported in ReconfigureTLS type'
-    case 'RotateAuth':
-      return rotateAuth(context)
-    case 'StorageMigration':
-      return storageMigration(context, ',')
-    case 'VolumeExpansion':
-      return volumeExpansion(context)
-    default:
-      return undefined
-  }
-}
-
-function verticalScaling({ request: { spec } }: OpsContext): string | undefined {
-  const block = spec.verticalScaling
-  if (!block) return '`spec.verticalScaling` nil not supported in VerticalScaling type'
-  if (!block.postgres && !block.coordinator && !block.arbiter && !block.readReplicas)
-    return '`spec.verticalScaling.Postgres`, `spec.verticalScaling.Coordinator`, `spec.verticalScaling.Arbiter`, `spec.verticalScaling.ReadReplica` at least any of them should be present in vertical scaling ops request'
-  return undefined
-}
-
-function horizontalScaling({ request: { spec } }: OpsContext): string | undefined {
-  if (!spec.horizontalScaling) return '`spec.horizontalScaling` nil not supported in HorizontalScaling type'
-  const { replicas, readReplicas } = v.parse(HorizontalScaling, spec.horizontalScaling)
+function horizontalScaling(_context: OpsContext, block: Block): string | undefined {
+  const { replicas, readReplicas } = v.parse(HorizontalScaling, block)
   if (replicas === undefined && !readReplicas)
     return '`spec.horizontalScaling.Replicas or `spec.readReplica` has to be mentioned'
   if (replicas !== undefined && readReplicas && readReplicas.length > 0)
@@ -349,9 +272,8 @@ function horizontalScaling({ request: { spec } }: OpsContext): string | undefine
   return undefined
 }
 
-function reconfigure({ request: { spec } }: OpsContext): string | undefined {
-  if (!spec.configuration) return '`spec.configuration` nil not supported in Reconfigure type'
-  const block = v.parse(Reconfiguration, spec.configuration)
+function reconfigure(_context: OpsContext, given: Block): string | undefined {
+  const block = v.parse(Reconfiguration, given)
   const applies = block.applyConfig?.[configFile] !== undefined
   if (!block.removeCustomConfig && !block.configSecret && !applies && !block.tuning)
     return 'at least one of `RemoveCustomConfig`, `ConfigSecret`, `Tuning` or `ApplyConfig` must be specified'
@@ -361,10 +283,7 @@ function reconfigure({ request: { spec } }: OpsContext): string | undefined {
 }
 
 async function updateVersion(context: OpsContext): Promise<string | undefined> {
-  const { db, request } = context
-  const block = request.spec.updateVersion
-  if (!block) return '`spec.updateVersion` nil not supported in UpdateVersion type'
-  const found = await versionsOf(context, block.targetVersion)
+  const found = await complaints.versionsOf(context)
   if (typeof found === 'string') return found
   const { current, target } = found
   const variants = [
@@ -375,30 +294,23 @@ async function updateVersion(context: OpsContext): Promise<string | undefined> {
     if (from && to && from !== to)
       return (
         `upgrading between different ${title} is not allowed: ` +
-        `current version "${db.spec.version}" uses ${field} "${from}" ` +
-        `but target version "${block.targetVersion}" uses ${field} "${to}"`
+        `current version "${current.metadata.name}" uses ${field} "${from}" ` +
+        `but target version "${target.metadata.name}" uses ${field} "${to}"`
       )
   return undefined
 }
 
-const VolumeExpansion = v.looseObject({
-  postgres: v.exactOptional(Quantity),
-  arbiter: v.exactOptional(Quantity),
-})
-
-function volumeExpansion({ db, request }: OpsContext): string | undefined {
-  if (!request.spec.volumeExpansion) return '`spec.volumeExpansion` field is required, can not be nil.'
-  const block = v.parse(VolumeExpansion, request.spec.volumeExpansion)
-  if (block.postgres === undefined && block.arbiter === undefined)
+function volumeExpansion({ db, request }: OpsContext, block: Block): string | undefined {
+  const size = complaints.sizeIn(block, 'postgres')
+  const arbiter = complaints.sizeIn(block, 'arbiter')
+  if (size === undefined && arbiter === undefined)
     return 'at least one of `spec.volumeExpansion.postgres` or `spec.volumeExpansion.arbiter` must be specified in volume expansion ops request'
-  if (block.postgres !== undefined) {
-    const wrong = expansion(db.spec.storage, block.postgres, request, 'Postgres')
-    if (wrong !== undefined) return wrong
-  }
-  if (block.arbiter === undefined) return undefined
-  const current = v.parse(PostgresSpec, db.spec).arbiter?.resources?.requests?.storage
+  const wrong =
+    size === undefined ? undefined : complaints.expansion(db.spec.storage, size, request, 'Postgres')
+  if (wrong !== undefined || arbiter === undefined) return wrong
+  const current = parsed(db.spec).arbiter?.resources?.requests?.storage
   if (current === undefined) return 'arbiter storage is not configured for this Postgres'
-  if (hasNotBegun(request) && parseQuantity(current) >= parseQuantity(block.arbiter))
+  if (complaints.hasNotBegun(request) && parseQuantity(current) >= parseQuantity(arbiter))
     return `desired arbiter storage size must be greater than current arbiter storage. Current arbiter storage: ${current}`
   return undefined
 }

@@ -1,12 +1,11 @@
 /** Users of Redis beside the administrator: rules in the spec, their passwords in a Secret. */
 import * as v from 'valibot'
-import type { Block } from '../kind.ts'
+import type { Block, UsersAt } from '../kind.ts'
 import type { Kube } from '../kube.ts'
 import { metadataOf } from '../offshoot-objects.ts'
 import { withSuffix } from '../offshoots.ts'
 import { type Database, resources, Secret, type Spec } from '../resources.ts'
 import { WorkloadError } from '../workload-error.ts'
-import { keyOf, type World } from '../world.ts'
 
 const reference = v.exactOptional(v.looseObject({ name: v.string() }))
 const Acl = v.looseObject({ secretRef: reference, rules: v.optional(v.array(v.string()), []) })
@@ -100,20 +99,19 @@ async function passwordsOf(kube: Kube, db: Database, name: string | undefined): 
  *
  * @returns the change of the spec, or nothing when the request is not about users
  */
-export async function syncUsers(world: World, db: Database, block: Block): Promise<object> {
+export async function syncUsers(at: UsersAt, db: Database, block: Block): Promise<object> {
   const { auth } = v.parse(WithAuth, block)
   if (!auth) return {}
-  const { kind, kube } = world
+  const { kind, kube, server } = at
   const acl = aclOf(db.spec)
   const before = await passwordsOf(kube, db, acl?.secretRef?.name)
   const secretName = auth.secretRef?.name ?? acl?.secretRef?.name
   const data = { ...before, ...(await passwordsOf(kube, db, secretName)) }
   const lines = auth.syncACL.map((rule) => aclLine(rule, data))
-  const server = world.servers.running(keyOf(db))
   if (server && !server.syncAcl) throw new Error(`the ${kind.title} server of the sandbox has no users`)
   await server?.syncAcl?.(lines, auth.deleteUsers)
   const rules = changedRules(acl?.rules ?? [], auth.syncACL, auth.deleteUsers)
-  await keepPasswords(world, db, rules, data)
+  await keepPasswords(at, db, rules, data)
   return {
     configuration: {
       acl: { ...(secretName === undefined ? {} : { secretRef: { name: secretName } }), rules },
@@ -121,8 +119,12 @@ export async function syncUsers(world: World, db: Database, block: Block): Promi
   }
 }
 
-async function keepPasswords(world: World, db: Database, rules: string[], data: Data): Promise<void> {
-  const { kind, kube } = world
+async function keepPasswords(
+  { kind, kube }: UsersAt,
+  db: Database,
+  rules: string[],
+  data: Data,
+): Promise<void> {
   const metadata = metadataOf(kind, db, keptSecretName(db))
   const keys = new Set(keysIn(rules))
   const stringData = Object.fromEntries(Object.entries(data).filter(([key]) => keys.has(key)))

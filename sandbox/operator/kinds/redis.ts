@@ -1,33 +1,23 @@
 import * as v from 'valibot'
 import { NotFound, Refusal } from '../admission.ts'
 import { basicAuth } from '../auth.ts'
-import {
-  authSecretDefaults,
-  commonDefaults,
-  configurationOf,
-  coordinatorResources,
-  engineResources,
-  initResources,
-  podTemplateOf,
-  tlsDefaults,
-} from '../defaults.ts'
-import type { Block, Component, Context, Kind, OpsContext, ServiceShape } from '../kind.ts'
-import { certificateSecretName, governingServiceName, replicasOf } from '../offshoots.ts'
-import { expansion, oneTlsOperation, rotateAuth, storageMigration, versionsOf } from '../ops-complaints.ts'
-import { type Database, Quantity, Reconfiguration, type Spec, type Version } from '../resources.ts'
+import { configurationOf, coordinatorResources, engineResources, initResources } from '../defaults.ts'
+import { kindOf } from '../description.ts'
+import type { Block, Component, OpsContext } from '../kind.ts'
+import { certificateSecretName } from '../offshoots.ts'
+import * as complaints from '../ops-complaints.ts'
+import { type Database, Reconfiguration, type Spec, type Version } from '../resources.ts'
 import { mergeDirectives } from '../settings-text.ts'
-import { certificateAliases, commonOpsTypes, issuedTls, servicesOf, storageClassOf } from '../shapes.ts'
 import {
-  validateDeletionPolicy,
-  validateEnvironment,
-  validateExternalSecret,
-  validateHealthChecker,
-  validateMonitor,
-  validateMountPaths,
-  validateStorage,
-  validateStorageType,
-  validateVolumes,
-} from '../validation.ts'
+  certificateAliases,
+  commonOpsTypes,
+  container,
+  issuedTls,
+  members,
+  primaryFirst,
+  servicesOf,
+} from '../shapes.ts'
+import * as rules from '../validation.ts'
 import { compareVersions, parseVersion } from '../versions.ts'
 import { aclLines, syncUsers } from './redis-acl.ts'
 
@@ -54,11 +44,9 @@ const RedisSpec = v.looseObject({
 const parsed = (spec: Spec) => v.parse(RedisSpec, spec)
 const modeOf = (spec: Spec) => parsed(spec).mode ?? 'Standalone'
 
-export const redis: Kind = {
+export const redis = kindOf({
   kind: 'Redis',
   plural: 'redises',
-  apiVersion: 'kubedb.com/v1',
-  title: 'Redis',
   port: 6379,
   auth: { ...basicAuth('default', { fixed: false }), disabled: (spec) => parsed(spec).disableAuth },
   config: {
@@ -66,14 +54,16 @@ export const redis: Kind = {
     merge: mergeDirectives,
     acl: aclLines,
   },
-  tls: {
-    ...issuedTls,
-    client: 'client',
-    added: () => ({}),
-    removed: () => ({}),
-  },
+  tls: { ...issuedTls, client: 'client' },
   components,
-  services,
+  services(db) {
+    const mode = modeOf(db.spec)
+    return servicesOf(db, {
+      port: 6379,
+      roles: mode === 'Sentinel' ? 'primary and standby' : 'primary',
+      governing: mode === 'Cluster' ? { gossip: 16379 } : {},
+    })
+  },
   client: (db) => ({
     scheme: db.spec.tls ? 'rediss' : 'redis',
     parameters: {
@@ -85,99 +75,133 @@ export const redis: Kind = {
   }),
   unserved: (spec) =>
     modeOf(spec) === 'Sentinel' ? "the sandbox's operator runs no RedisSentinel" : undefined,
-  admission: {
-    defaults,
-    validate,
-    fixed: ['spec.storageType'],
-    storageClasses: storageClassOf,
-    deletionRefusal: (namespace, name) =>
-      `redis "${namespace}/${name}" can't be terminated. To delete, change spec.deletionPolicy`,
+  defaults: {
+    replicas: (spec) => (modeOf(spec) === 'Cluster' ? undefined : 1),
+    open: isOpen,
+    certificates: () => certificateAliases,
+    pods: (spec) => ({
+      containers: {
+        redis: engineResources,
+        ...(modeOf(spec) === 'Sentinel' ? { 'rd-coordinator': coordinatorResources } : {}),
+      },
+      initContainers: { 'redis-init': initResources },
+    }),
+    own: ownDefaults,
   },
+  rules: [
+    validateMode,
+    rules.storageType,
+    rules.storage,
+    rules.volumes([
+      'data',
+      'script-vol',
+      'tls-volume',
+      'exporter-tls-volume',
+      'redis-config',
+      'valkey-config',
+      'git-secret',
+    ]),
+    rules.mountPaths([
+      '/data',
+      '/scripts',
+      '/certs',
+      '/usr/local/etc/redis/',
+      '/usr/local/etc/valkey/',
+      '/etc/git-secret',
+    ]),
+    rules.healthChecker,
+    validateAccess,
+    rules.deletionPolicy('spec.DeletionPolicy'),
+    ({ spec, version }) => {
+      if (spec.tls && parseVersion(version.spec.version)[0] < 6)
+        throw new Refusal('ssl support is available only for v6 or later versions')
+    },
+    rules.environment('Redis', ['REDISCLI_AUTH', 'VALKEYCLI_AUTH', 'SENTINEL_PASSWORD']),
+    rules.monitor,
+  ],
   ops: {
     types: [...commonOpsTypes, 'ReplaceSentinel', 'RotateAuth', 'Announce', 'StorageMigration'],
-    group: 'Redisopsrequests.kubedb.com',
     absent: (_namespace, database) => new NotFound('Redis.kubedb.com', database),
-    complaint,
-    vertical: () => ({
-      redis: { path: [], container: 'redis' },
-      coordinator: { path: [], container: 'rd-coordinator' },
-    }),
-    volumes: () => ({ redis: [] }),
-    configured: () => ({ '': [] }),
-    scaled,
+    complaints: {
+      HorizontalScaling: horizontalScaling,
+      VerticalScaling: complaints.needs(complaints.quoted, (_, block) =>
+        block.redis || block.exporter || block.coordinator
+          ? undefined
+          : 'at least one of `spec.verticalScaling.redis`, `spec.verticalScaling.exporter`, or `spec.verticalScaling.coordinator` must be specified',
+      ),
+      VolumeExpansion: complaints.expandsDisk(
+        'redis',
+        '`spec.volumeExpansion.redis` field is required, can not be nil',
+      ),
+      UpdateVersion: complaints.needs(complaints.quoted, changeVersion),
+      Reconfigure: complaints.needs(complaints.quoted, reconfigure),
+      ReconfigureTLS: complaints.oneTlsOperation({
+        nil: complaints.quoted,
+        none: 'at least one of `Remove`, `RotateCertificates`, `IssuerRef`, or `Certificates` must be specified in TLS spec',
+        several:
+          'only one TLS reconfiguration operation (`Remove`, `RotateCertificates`, or certificate update) is allowed at a time',
+      }),
+      RotateAuth: (context) =>
+        parsed(context.db.spec).disableAuth
+          ? `${context.db.metadata.name} is running in disable auth mode. RotateAuth is not applicable`
+          : complaints.rotateAuth(context),
+      StorageMigration: complaints.migratesDisks(', '),
+      ReplaceSentinel: complaints.needs('`spec.sentinel` is required for ReplaceSentinel ops request'),
+      Announce: (context) =>
+        modeOf(context.db.spec) === 'Cluster'
+          ? complaints.needs('spec.announce is required for announce ops request')(context)
+          : 'announce is only applicable for redis cluster mode',
+    },
+    sections: () => ({ redis: [] }),
+    container: 'redis',
+    coordinator: () => 'rd-coordinator',
+    scaled({ spec }, block) {
+      const { shards, replicas } = v.parse(HorizontalScaling, block)
+      return modeOf(spec) === 'Cluster' ? { cluster: { shards, replicas } } : { replicas }
+    },
     restartsWhenScaled: true,
     reconfigureUsers: syncUsers,
   },
-}
+})
 
 function components(db: Database): Component[] {
-  const mode = modeOf(db.spec)
-  const { name } = db.metadata
-  const members = {
-    path: [],
-    governing: governingServiceName(db),
+  const { mode, cluster = {} } = parsed(db.spec)
+  const set = members(db, {
     containers: [
-      {
-        name: 'redis',
-        ports: [
-          { name: 'db', containerPort: 6379 },
-          ...(mode === 'Cluster' ? [{ name: 'gossip', containerPort: 16379 }] : []),
-        ],
-      },
-      ...(mode === 'Sentinel' ? [{ name: 'rd-coordinator', ports: [] }] : []),
+      container('redis', { db: 6379, ...(mode === 'Cluster' ? { gossip: 16379 } : {}) }),
+      ...(mode === 'Sentinel' ? [container('rd-coordinator')] : []),
     ],
-    role: (ordinal: number) => (ordinal === 0 ? 'primary' : 'standby'),
+    role: primaryFirst,
     volume: 'data',
-  }
-  if (mode !== 'Cluster') return [{ ...members, name, replicas: replicasOf(db.spec) }]
-  const { cluster = {} } = parsed(db.spec)
+  })
+  if (mode !== 'Cluster') return [set]
   return Array.from({ length: cluster.shards ?? 3 }, (_, shard) => ({
-    ...members,
-    name: `${name}-shard${shard}`,
+    ...set,
+    name: `${db.metadata.name}-shard${shard}`,
     replicas: cluster.replicas ?? 2,
     labels: { 'redis.kubedb.com/shard': String(shard) },
   }))
 }
 
-function services(db: Database): ServiceShape[] {
-  const mode = modeOf(db.spec)
-  return servicesOf(db, {
-    port: 6379,
-    roles: mode === 'Sentinel' ? 'primary and standby' : 'primary',
-    governing: mode === 'Cluster' ? [{ name: 'gossip', port: 16379, targetPort: 'gossip' }] : [],
-  })
+/** Before version 5 there were no passwords to speak of. */
+function isOpen(spec: Spec, version: Version): boolean {
+  const withoutUsers = version.spec.distribution === 'Official' && parseVersion(version.spec.version)[0] <= 4
+  return withoutUsers || parsed(spec).disableAuth
 }
 
-function defaults(db: Database, version: Version): Spec {
-  const { spec } = db
-  const own = parsed(spec)
+function ownDefaults({ spec, metadata: { namespace } }: Database, version: Version) {
+  const { cluster, sentinelRef } = parsed(spec)
   const mode = modeOf(spec)
-  const withoutUsers = version.spec.distribution === 'Official' && parseVersion(version.spec.version)[0] <= 4
-  const open = withoutUsers || own.disableAuth
   return {
-    ...spec,
-    ...commonDefaults(spec),
     mode,
-    ...(mode === 'Cluster' ? {} : { replicas: spec.replicas ?? 1 }),
     ...(mode === 'Cluster'
-      ? {
-          cluster: { ...own.cluster, shards: own.cluster?.shards ?? 3, replicas: own.cluster?.replicas ?? 2 },
-        }
+      ? { cluster: { ...cluster, shards: cluster?.shards ?? 3, replicas: cluster?.replicas ?? 2 } }
       : {}),
-    ...(mode === 'Sentinel' && own.sentinelRef
-      ? { sentinelRef: { ...own.sentinelRef, namespace: own.sentinelRef.namespace || db.metadata.namespace } }
+    ...(mode === 'Sentinel' && sentinelRef
+      ? { sentinelRef: { ...sentinelRef, namespace: sentinelRef.namespace || namespace } }
       : {}),
-    storageType: spec.storageType || 'Durable',
-    ...(open ? { disableAuth: true } : { authSecret: authSecretDefaults(spec) }),
+    ...(isOpen(spec, version) ? { disableAuth: true } : {}),
     ...aclDefaults(spec),
-    ...tlsDefaults(db, certificateAliases),
-    podTemplate: podTemplateOf(spec.podTemplate, db, version, {
-      containers: [
-        ['redis', engineResources],
-        ...(mode === 'Sentinel' ? [['rd-coordinator', coordinatorResources] as const] : []),
-      ],
-      initContainers: [['redis-init', initResources]],
-    }),
   }
 }
 
@@ -189,54 +213,19 @@ function aclDefaults(spec: Spec): Pick<Spec, 'configuration'> {
   return { configuration: { ...configuration, acl } }
 }
 
-const forbiddenVariables = ['REDISCLI_AUTH', 'VALKEYCLI_AUTH', 'SENTINEL_PASSWORD']
-const reservedVolumes = [
-  'data',
-  'script-vol',
-  'tls-volume',
-  'exporter-tls-volume',
-  'redis-config',
-  'valkey-config',
-  'git-secret',
-]
-const reservedPaths = [
-  '/data',
-  '/scripts',
-  '/certs',
-  '/usr/local/etc/redis/',
-  '/usr/local/etc/valkey/',
-  '/etc/git-secret',
-]
+const externalSecret = rules.externalSecret('need to provide "redis.Spec.AuthSecret.Name"')
 
-function validate(db: Database, context: Context): void {
-  const { spec } = db
-  const own = parsed(spec)
-  validateMode(db)
-  validateStorageType(spec)
-  validateStorage(spec, spec.storage, context)
-  validateVolumes(spec, reservedVolumes)
-  validateMountPaths(spec, reservedPaths)
-  validateHealthChecker(spec)
-  if (own.disableAuth && spec.authSecret)
+function validateAccess(judged: rules.Judged): void {
+  const { spec, version } = judged
+  const { mode, disableAuth } = parsed(spec)
+  if (disableAuth && spec.authSecret)
     throw new Refusal('auth Secret is not supported when disableAuth is true')
-  const version = parseVersion(context.version.spec.version)
-  if (own.mode === 'Sentinel' && compareVersions(version, [6, 2, 0]) < 0)
+  if (mode === 'Sentinel' && compareVersions(parseVersion(version.spec.version), [6, 2, 0]) < 0)
     throw new Refusal('minimum version needed to use kubedb managed redis sentinel is 6.2.5')
-  if (!own.disableAuth)
-    validateExternalSecret(
-      spec,
-      'for externallyManaged auth secret, user need to provide "redis.Spec.AuthSecret.Name"',
-    )
-  validateDeletionPolicy(spec, {
-    missing: "'spec.DeletionPolicy' is missing",
-    halt: "'spec.DeletionPolicy: Halt' can not be used for 'Ephemeral' storage",
-  })
-  if (spec.tls && version[0] < 6) throw new Refusal('ssl support is available only for v6 or later versions')
-  validateEnvironment(spec, forbiddenVariables, 'Redis')
-  validateMonitor(spec)
+  if (!disableAuth) externalSecret(judged)
 }
 
-function validateMode({ metadata, spec }: Database): void {
+function validateMode({ db: { metadata }, spec }: rules.Judged): void {
   const { mode, cluster = {}, sentinelRef } = parsed(spec)
   const replicas = spec.replicas ?? 0
   if (mode !== 'Standalone' && mode !== 'Cluster' && mode !== 'Sentinel')
@@ -276,61 +265,6 @@ const HorizontalScaling = v.looseObject({
   replicas: v.exactOptional(v.number()),
 })
 
-function scaled({ spec }: Database, block: Block): object {
-  const { shards, replicas } = v.parse(HorizontalScaling, block)
-  if (modeOf(spec) !== 'Cluster') return { replicas }
-  return { cluster: { shards, replicas } }
-}
-
-function complaint(context: OpsContext): Promise<string | undefined> | string | undefined {
-  const { db, request } = context
-  const { spec } = request
-  switch (spec.type) {
-    case 'HorizontalScaling':
-      return horizontalScaling(context)
-    case 'VerticalScaling': {
-      const block = spec.verticalScaling
-      if (!block) return '`spec.verticalScaling` nil not supported in VerticalScaling type'
-      return block.redis || block.exporter || block.coordinator
-        ? undefined
-        : 'at least one of `spec.verticalScaling.redis`, `spec.verticalScaling.exporter`, or `spec.verticalScaling.coordinator` must be specified'
-    }
-    case 'VolumeExpansion': {
-      const { redis: size } = v.parse(
-        v.looseObject({ redis: v.exactOptional(Quantity) }),
-        spec.volumeExpansion ?? {},
-      )
-      return size === undefined
-        ? '`spec.volumeExpansion.redis` field is required, can not be nil'
-        : expansion(db.spec.storage, size, request, 'Redis')
-    }
-    case 'UpdateVersion':
-      return changeVersion(context)
-    case 'Reconfigure':
-      return reconfigure(context)
-    case 'ReconfigureTLS':
-      return oneTlsOperation(context, {
-        nil: '`spec.tls` nil not supported in ReconfigureTLS type',
-        none: 'at least one of `Remove`, `RotateCertificates`, `IssuerRef`, or `Certificates` must be specified in TLS spec',
-        several:
-          'only one TLS reconfiguration operation (`Remove`, `RotateCertificates`, or certificate update) is allowed at a time',
-      })
-    case 'RotateAuth':
-      return parsed(db.spec).disableAuth
-        ? `${db.metadata.name} is running in disable auth mode. RotateAuth is not applicable`
-        : rotateAuth(context)
-    case 'StorageMigration':
-      return storageMigration(context, ', ')
-    case 'ReplaceSentinel':
-      return spec.sentinel ? undefined : '`spec.sentinel` is required for ReplaceSentinel ops request'
-    case 'Announce':
-      if (modeOf(db.spec) !== 'Cluster') return 'announce is only applicable for redis cluster mode'
-      return spec.announce ? undefined : 'spec.announce is required for announce ops request'
-    default:
-      return undefined
-  }
-}
-
 function horizontalScaling({ db, request }: OpsContext): string | undefined {
   const { shards, replicas } = v.parse(HorizontalScaling, request.spec.horizontalScaling ?? {})
   switch (modeOf(db.spec)) {
@@ -353,9 +287,8 @@ function horizontalScaling({ db, request }: OpsContext): string | undefined {
   }
 }
 
-function reconfigure({ request: { spec } }: OpsContext): string | undefined {
-  if (!spec.configuration) return '`spec.configuration` nil not supported in Reconfigure type'
-  const block = v.parse(Reconfiguration, spec.configuration)
+function reconfigure(_context: OpsContext, given: Block): string | undefined {
+  const block = v.parse(Reconfiguration, given)
   const applies = Object.keys(block.applyConfig ?? {}).length > 0
   if (!block.removeCustomConfig && !block.configSecret && !applies && !block.auth)
     return 'at least one of `RemoveCustomConfig`, `ConfigSecret`, `ApplyConfig` or `Auth` must be specified'
@@ -363,9 +296,8 @@ function reconfigure({ request: { spec } }: OpsContext): string | undefined {
 }
 
 async function changeVersion(context: OpsContext): Promise<string | undefined> {
-  const { metadata, spec } = context.request
-  if (!spec.updateVersion) return '`spec.updateVersion` nil not supported in UpdateVersion type'
-  const found = await versionsOf(context, spec.updateVersion.targetVersion)
+  const { metadata } = context.request
+  const found = await complaints.versionsOf(context)
   if (typeof found === 'string') return found
   const { current, target } = found
   const major = ({ spec: { version } }: Version) => parseVersion(version)[0]
