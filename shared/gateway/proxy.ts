@@ -1,5 +1,7 @@
 import { Agent, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isForeign, Unserved, unservedBy } from './foreign-answer.ts'
 
 /** Headers that concern one connection only (RFC 9110, 7.6.1). */
 const hopByHop = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'upgrade', 'expect'])
@@ -11,9 +13,15 @@ export interface Upstream {
   agent: Agent
   /** what the Host header becomes; the client's own if left out */
   name?: string
-  /** send a request again whose kept connection was closed under it; every operation may be sent twice */
+  /**
+   * Send a request once more that no function has answered, where that is safe: a GET, and what has reached no process.
+   * At once where a kept connection was closed under it, for every operation may be sent twice.
+   */
   again?: boolean
 }
+
+/** Until a request is sent again, in milliseconds: so long the kubelet takes to start a process anew that has died. */
+const pause = 2_000
 
 /** Sends the headers at once. `flushHeaders` would too, but it writes bytes above 127 as UTF-8 over again. */
 const nothing = Buffer.alloc(0)
@@ -45,10 +53,28 @@ export async function proxy(
   try {
     await attempt(incoming, response, upstream, signal, [])
   } catch (error) {
-    if (!(error instanceof StaleConnection)) throw error
-    if (size > replayable || signal.aborted) throw error.cause
+    const wait = pauseAfter(error, incoming.method)
+    if (wait === undefined || size > replayable || signal.aborted) throw causeOf(error)
+    await delay(wait, undefined, { signal })
+    if (size > replayable) throw causeOf(error)
     await attempt(incoming, response, { ...upstream, agent: new Agent() }, signal, sent)
   }
+}
+
+/** @returns milliseconds after which the request may be sent again; undefined where that is not safe */
+function pauseAfter(error: unknown, method: string | undefined): number | undefined {
+  if (error instanceof StaleConnection) return 0
+  const reached = error instanceof Unserved ? error.reached : codeOf(error) !== 'ECONNREFUSED'
+  const late = error instanceof Unserved && error.late
+  return !late && (method === 'GET' || !reached) ? pause : undefined
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof StaleConnection ? error.cause : error
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
 /** The other side had closed a kept connection before it saw the request; or died over it. */
@@ -73,6 +99,15 @@ function attempt(
       signal,
     })
     outgoing.once('response', (answer) => {
+      if (upstream.again && isForeign(answer)) {
+        incoming.unpipe(outgoing)
+        return void unservedBy(answer)
+          .then(reject, reject)
+          .finally(() => {
+            // The rest of a body that nobody wants keeps no connection.
+            if (!outgoing.writableFinished) outgoing.destroy()
+          })
+      }
       response.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? '', responseHeaders(answer))
       response.write(nothing)
       // An answer that breaks off breaks off for the client too: pipeline destroys both.

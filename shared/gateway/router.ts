@@ -6,6 +6,7 @@ import { Agent, type IncomingMessage, type RequestListener, type ServerResponse 
 import { log } from '../environment/log.ts'
 import { requestIdentityHeader } from '../osb/edge/request-identity.ts'
 import type { FunctionName } from '../routes.ts'
+import { Unserved } from './foreign-answer.ts'
 import { match } from './match.ts'
 import { proxy, type Upstream } from './proxy.ts'
 
@@ -49,9 +50,10 @@ export function router(options: RouterOptions): RequestListener {
     } catch (error) {
       if (response.destroyed) return
       const fields = { function: found.to, method, error: codeOf(error) }
-      if (late) {
+      if (late || (error instanceof Unserved && error.late)) {
         log('warn', 'a function did not answer in time', fields)
-        const sentence = `${found.to} did not answer within ${timeout} seconds; the same request may be sent again`
+        const time = late ? `within ${timeout} seconds` : 'in time'
+        const sentence = `${found.to} did not answer ${time}; the same request may be sent again`
         return refuse(incoming, response, 504, 'Timeout', sentence)
       }
       log('error', 'a function could not be reached', fields)
@@ -70,6 +72,7 @@ function upstreamOf({ functionUrl }: RouterOptions, name: FunctionName, agent: A
 }
 
 function codeOf(error: unknown): string {
+  if (error instanceof Unserved) return error.message
   return error instanceof Error && 'code' in error ? String(error.code) : String(error)
 }
 

@@ -227,6 +227,101 @@ test('a function that cannot be reached, or hangs up, is 502 in the shape of OSB
   t.regex(log.join(''), /"a function could not be reached".*"error":"ECONNREFUSED"/)
 })
 
+/** What stands between the router and a process says, as Knative and Envoy say it, and then perhaps the process. */
+const says = (status: number, sentence: string, times = 1): { serve: Serve; bodies: string[] } => {
+  const bodies: string[] = []
+  return {
+    bodies,
+    async serve(q, s) {
+      bodies.push(await text(q))
+      if (bodies.length > times)
+        return void s.writeHead(200, { 'Content-Type': 'application/json' }).end('{"a":1}')
+      s.writeHead(status, sentence === '' ? {} : { 'Content-Type': 'text/plain; charset=utf-8' }).end(
+        sentence,
+      )
+    },
+  }
+}
+
+const unreached: [status: number, text: string][] = [
+  [502, 'dial tcp 127.0.0.1:8080: connect: connection refused\n'],
+  [502, 'dial tcp 10.244.0.7:8012: i/o timeout\n'],
+  [503, 'pending request queue full\n'],
+  [503, 'no healthy upstream'],
+  [503, 'upstream connect error or disconnect/reset before headers. reset reason: connection failure'],
+  [404, ''],
+]
+
+for (const [status, sentence] of unreached) {
+  test(`${status} ${sentence.trim()}: a request that reached no process is sent once more, whatever it is`, async (t) => {
+    const once = says(status, sentence)
+    const port = await routerBefore(t, once.serve)
+    const answer = await send(port, 'PUT', '/v2/service_instances/i', { body: '{"b":2}' })
+    t.deepEqual([answer.status, answer.body], [200, '{"a":1}'])
+    t.deepEqual(once.bodies, ['{"b":2}', '{"b":2}'])
+    const always = says(status, sentence, Number.POSITIVE_INFINITY)
+    const refused = await send(await routerBefore(t, always.serve), 'DELETE', '/v2/service_instances/i')
+    t.is(always.bodies.length, 2)
+    t.is(refused.status, 502)
+    t.true(refused.raw.includes('application/json'))
+    t.deepEqual(osbError(refused.body), {
+      error: 'BadGateway',
+      description: 'deprovision cannot be reached; the same request may be sent again',
+      rest: {},
+    })
+  })
+}
+
+for (const sentence of [
+  'EOF\n',
+  'read tcp 127.0.0.1:40000->127.0.0.1:8080: read: connection reset by peer\n',
+]) {
+  test(`502 ${sentence.trim()}: only a GET is sent once more, for a process may have seen it`, async (t) => {
+    const once = says(502, sentence)
+    t.is((await send(await routerBefore(t, once.serve), 'GET', '/v2/catalog')).status, 200)
+    t.is(once.bodies.length, 2)
+    for (const method of ['PUT', 'PATCH', 'DELETE']) {
+      const asked = says(502, sentence)
+      const answer = await send(await routerBefore(t, asked.serve), method, '/v2/service_instances/i')
+      t.is(asked.bodies.length, 1, method)
+      t.is(answer.status, 502)
+      t.is(osbError(answer.body).error, 'BadGateway')
+    }
+  })
+}
+
+test("a time that was up before the router's own is 504 in the shape of OSB, and nothing is sent again", async (t) => {
+  const asked = says(504, 'activator request timeout\n')
+  const answer = await send(await routerBefore(t, asked.serve), 'GET', '/v2/catalog')
+  t.is(asked.bodies.length, 1)
+  t.is(answer.status, 504)
+  t.deepEqual(osbError(answer.body), {
+    error: 'Timeout',
+    description: 'catalog did not answer in time; the same request may be sent again',
+    rest: {},
+  })
+})
+
+test('an error that a function itself answers is passed on as it is, and not sent again', async (t) => {
+  for (const status of [404, 500, 503]) {
+    let asked = 0
+    const port = await routerBefore(t, (_, s) => {
+      asked += 1
+      s.writeHead(status, { 'Content-Type': 'application/json' }).end('{"description":"dial tcp"}')
+    })
+    const answer = await send(port, 'GET', '/v2/catalog')
+    t.deepEqual([answer.status, answer.body, asked], [status, '{"description":"dial tcp"}', 1])
+  }
+})
+
+test('a large request is not kept, and so not sent again', async (t) => {
+  const asked = says(503, 'no healthy upstream')
+  const port = await routerBefore(t, asked.serve)
+  const body = 'x'.repeat(900_000)
+  t.is((await send(port, 'PUT', '/v2/service_instances/i', { body })).status, 502)
+  t.is(asked.bodies.length, 1)
+})
+
 test('a kept connection that the function has closed costs no request', async (t) => {
   const connections = new Set<unknown>()
   const bodies: string[] = []
