@@ -4,24 +4,16 @@
  * has to run on this machine too: it asks the operator's webhooks on loopback.
  */
 import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
-import { connect, createServer, type Server } from 'node:net'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { stringify } from 'yaml'
 import { installCrds } from '../sandbox/crds.ts'
 import { startOperator } from '../sandbox/operator/operator.ts'
-import { apply, get, kubectl } from './kubectl.ts'
+import { startBridge } from './bridge.ts'
+import { apply, kubectl } from './kubectl.ts'
 
 const account = 'osb-e2e-operator'
-const Services = v.object({
-  spec: v.object({
-    clusterIP: v.optional(v.string(), ''),
-    ports: v.array(v.object({ name: v.optional(v.string(), ''), port: v.number() })),
-  }),
-})
 const KubeconfigView = v.object({
   clusters: v.tuple([
     v.object({
@@ -99,7 +91,7 @@ export async function startSandboxOperator(
   const bridge = startBridge(join(stateDirectory, 'names.json'), hostAddress, log)
   return {
     async stop() {
-      bridge.stop()
+      await bridge.stop()
       await operator.stop()
       const webhooks = (
         await kubectl(['get', 'mutatingwebhookconfigurations,validatingwebhookconfigurations', '-o', 'name'])
@@ -108,70 +100,6 @@ export async function startSandboxOperator(
       if (ours.length > 0) await kubectl(['delete', ...ours])
       await kubectl(['delete', 'clusterrolebinding', account])
       await kubectl(['delete', 'serviceaccount', account, '-n', 'default'])
-    },
-  }
-}
-
-/** Follows the names that the operator gives out: a relay and an EndpointSlice for each Service. */
-function startBridge(file: string, hostAddress: string, log: (line: string) => void): { stop(): void } {
-  const relays = new Map<string, Server>()
-  let stopped = false
-  const follow = async () => {
-    const names = v.parse(v.record(v.string(), v.string()), JSON.parse(await readFile(file, 'utf8')))
-    for (const [name, address] of Object.entries(names)) {
-      const key = `${name} ${address}`
-      if (relays.has(key)) continue
-      const [service = '', namespace = ''] = name.split('.')
-      const { spec } = await get(Services, ['service', service, '-n', namespace])
-      const [port] = spec.ports
-      if (spec.clusterIP === 'None' || !port) continue
-      const relay = createServer((near) => {
-        const far = connect(port.port, address)
-        for (const [one, other] of [
-          [near, far],
-          [far, near],
-        ] as const) {
-          one.on('error', () => other.destroy())
-          one.once('close', () => other.destroy())
-        }
-        near.pipe(far)
-        far.pipe(near)
-      }).listen(0, hostAddress)
-      relays.set(key, relay)
-      await once(relay, 'listening')
-      const listening = relay.address()
-      if (listening === null || typeof listening === 'string') throw new Error('the relay has no port')
-      await apply({
-        apiVersion: 'discovery.k8s.io/v1',
-        kind: 'EndpointSlice',
-        metadata: {
-          name: `${service}-sandbox`,
-          namespace,
-          labels: {
-            'kubernetes.io/service-name': service,
-            'endpointslice.kubernetes.io/managed-by': 'sandbox.kubedb.com',
-          },
-        },
-        addressType: 'IPv4',
-        ports: [{ name: port.name, port: listening.port, protocol: 'TCP' }],
-        endpoints: [{ addresses: [hostAddress], conditions: { ready: true } }],
-      })
-      log(`${name}:${port.port} is ${address} on this machine, by ${hostAddress}:${listening.port}`)
-    }
-  }
-  void (async () => {
-    while (!stopped) {
-      await follow().catch((error) => {
-        // A Service that is not there yet, or no more.
-        if (!stopped && !String(error).includes('NotFound')) log(`bridge: ${error}`)
-      })
-      await delay(300)
-    }
-  })()
-  return {
-    stop() {
-      stopped = true
-      for (const relay of relays.values()) relay.close()
     },
   }
 }
