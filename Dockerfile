@@ -6,16 +6,33 @@
 ARG BUILD_BASE=docker.io/library/node:24-bookworm-slim
 ARG BASE=gcr.io/distroless/cc-debian12:nonroot
 
-FROM ${BUILD_BASE} AS build
+FROM ${BUILD_BASE} AS dependencies
 WORKDIR /src
 COPY package.json package-lock.json ./
-RUN npm ci --no-audit --no-fund
-COPY . .
-RUN npm run build -- /app \
- && npm sbom --sbom-format cyclonedx --omit dev > /app/sbom.cdx.json \
- && mkdir -p /root-of-image/usr/bin /root-of-image/usr/lib /app/compile-cache \
+RUN npm ci --no-audit --no-fund \
+ && mkdir -p /root-of-image/usr/bin /root-of-image/usr/lib \
  && cp node_modules/node-linux-*/bin/node /root-of-image/usr/bin/node \
- && cp -L /usr/lib/*-linux-gnu/libatomic.so.1 /root-of-image/usr/lib/ \
+ && cp -L /usr/lib/*-linux-gnu/libatomic.so.1 /root-of-image/usr/lib/
+
+FROM dependencies AS bundles
+COPY . .
+RUN npm run build -- /app
+
+# What `skaffold dev` builds after every change: the same bundles, of which functions start slower. What a change leaves
+# as it is comes first.
+FROM ${BASE} AS development
+ENV NODE_ENV=production
+USER 65532:65532
+WORKDIR /app
+EXPOSE 8080
+ENTRYPOINT ["/usr/bin/node"]
+CMD ["catalog"]
+COPY --from=dependencies /root-of-image/ /
+COPY --from=bundles /app/ /app/
+
+FROM bundles AS build
+RUN npm sbom --sbom-format cyclonedx --omit dev > /app/sbom.cdx.json \
+ && mkdir -p /app/compile-cache \
  && chown 65532:65532 /app/compile-cache
 # V8 keeps what it has compiled by user and path: as the user of the image, and where the functions will be.
 USER 65532:65532

@@ -6,19 +6,26 @@ import type { Route } from '../shared/routes.ts'
 import { get } from './kubectl.ts'
 import type { Platform } from './platform.ts'
 import { psql } from './psql.ts'
-import { check, step } from './steps.ts'
+import { check, step, until } from './steps.ts'
 
 const { broker, databases } = defaultNamespaces
 const service = '2010d83f-d908-4d9f-879c-ce8f5f527f2a'
 const plan = '252027a9-3bde-4afa-a251-4457ef08594e'
 
+const Credentials = v.object({ uri: v.string() })
 const Names = v.object({ items: v.array(v.object({ metadata: v.object({ name: v.string() }) })) })
 
 /**
  * @param cf sends requests through the way in that is tested
  * @param psqlImage with it the database is used from a pod too, in which no way in has a part
+ * @param meanwhile what happens to the broker while there are a database with rows and a binding, which outlive it; sets
+ *   ENDPOINTS
  */
-export async function drive(cf: Platform, psqlImage?: string): Promise<void> {
+export async function drive(
+  cf: Platform,
+  psqlImage?: string,
+  meanwhile?: () => Promise<void>,
+): Promise<void> {
   const id = randomUUID()
   const instance = `service_instances/${id}`
   const ids = `service_id=${service}&plan_id=${plan}&accepts_incomplete=true`
@@ -47,13 +54,22 @@ export async function drive(cf: Platform, psqlImage?: string): Promise<void> {
       JSON.stringify(fetched.body.credentials) === JSON.stringify(bound.body.credentials),
       'others when fetched',
     )
-    return v.parse(v.object({ uri: v.string() }), bound.body.credentials).uri
+    return v.parse(Credentials, bound.body.credentials).uri
   })
   if (psqlImage !== undefined) {
     await step('psql in a pod writes and reads with them', async () => {
       const sql =
         "create table notes (line text); insert into notes values ('from a pod'); select line from notes"
       check((await psql(psqlImage, uri, sql)).includes('from a pod'), 'the line is not there')
+    })
+  }
+  if (meanwhile !== undefined) {
+    await meanwhile()
+    await step('the binding is the same, told as the changed variable wants it', async () => {
+      // Requests may meet the functions of before for a moment.
+      await until('endpoints', async () => 'endpoints' in (await cf.expect(200, 'GET', binding)).body)
+      const { body } = await cf.expect(200, 'GET', binding)
+      check(v.parse(Credentials, body.credentials).uri === uri, 'the credentials have changed')
     })
   }
   await step('an update is made', async () => {

@@ -1,10 +1,11 @@
-/** Installs the broker as its users do: an overlay of one's own over knative/, and `kubectl apply -k`. */
+/** Installs the broker as its users do: the namespaces, an overlay of one's own over knative/, and `kubectl apply -k`. */
 import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { stringify } from 'yaml'
 import { defaultNamespaces } from '../generate/rbac.ts'
-import { image as imageInManifests } from '../generate/services.ts'
+import { configurationName, image as imageInManifests } from '../generate/services.ts'
+import { edgeRouter } from '../shared/routes.ts'
 import { kubectl } from './kubectl.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -13,51 +14,84 @@ const { broker } = defaultNamespaces
 export interface Installation {
   username: string
   password: string
-  apply(): Promise<void>
+  /** The namespaces, the Secrets and the broker. */
+  install(): Promise<void>
+  /**
+   * @param variables environment variables of the broker, beside the test's own
+   * @param nodePort of the edge router without Knative; Kubernetes chooses one unless given
+   */
+  apply(variables: Readonly<Record<string, string>>, nodePort?: number): Promise<void>
+  /** As an administrator does: databases, records and Secrets stay. */
+  uninstall(): Promise<void>
+  /** Takes the namespaces too, and so everything. */
   remove(): Promise<void>
 }
 
 /**
- * Writes the overlay; nothing is installed yet.
+ * Writes the overlays; nothing is installed yet.
  *
  * @param base folder below knative/: `plain`, or one of `overlays/`
  * @param image `name:tag`
  */
 export async function installationOf(base: string, image: string): Promise<Installation> {
   const folder = join(root, 'dist/e2e')
-  await mkdir(folder, { recursive: true })
+  const namespaces = join(folder, 'namespaces')
+  await mkdir(namespaces, { recursive: true })
   const at = image.lastIndexOf(':')
   const user = { username: 'e2e', password: randomBytes(18).toString('base64url') }
-  await writeFile(join(folder, 'users.json'), JSON.stringify([user]), { mode: 0o600 })
-  await writeFile(join(folder, 'key-1'), randomBytes(32).toString('base64'), { mode: 0o600 })
-  const generated = { namespace: broker, options: { disableNameSuffixHash: true } }
-  await writeFile(
-    join(folder, 'kustomization.yaml'),
-    stringify({
-      apiVersion: 'kustomize.config.k8s.io/v1beta1',
-      kind: 'Kustomization',
+  await writeFile(join(namespaces, 'users.json'), JSON.stringify([user]), { mode: 0o600 })
+  await writeFile(join(namespaces, 'key-1'), randomBytes(32).toString('base64'), { mode: 0o600 })
+  // Beside the namespaces, for they stay with them when the broker goes.
+  const secret = { namespace: broker, options: { disableNameSuffixHash: true } }
+  await writeKustomization(namespaces, {
+    resources: [relative(namespaces, join(root, 'knative/namespaces'))],
+    secretGenerator: [
+      { name: 'osb-users', files: ['users.json'], ...secret },
+      { name: 'osb-keys', files: ['key-1'], ...secret },
+    ],
+    patches: [
+      {
+        target: { kind: 'Namespace', name: broker },
+        patch: `- { op: add, path: /metadata/labels/pod-security.kubernetes.io~1enforce, value: restricted }\n`,
+      },
+    ],
+  })
+  async function apply(variables: Readonly<Record<string, string>>, nodePort?: number): Promise<void> {
+    const set = { RETRY_AFTER: '1', ...variables }
+    const literals = Object.entries(set).map(([name, value]) => `${name}=${value}`)
+    await writeKustomization(folder, {
       resources: [relative(folder, join(root, 'knative', base))],
       images: [{ name: imageInManifests, newName: image.slice(0, at), newTag: image.slice(at + 1) }],
-      secretGenerator: [
-        { name: 'osb-users', files: ['users.json'], ...generated },
-        { name: 'osb-keys', files: ['key-1'], ...generated },
-      ],
-      configMapGenerator: [{ name: 'osb-configuration', literals: ['RETRY_AFTER=1'], ...generated }],
-      patches: [
-        {
-          target: { kind: 'Namespace', name: broker },
-          patch: `- { op: add, path: /metadata/labels/pod-security.kubernetes.io~1enforce, value: restricted }\n`,
-        },
-      ],
-    }),
-  )
+      configMapGenerator: [{ name: configurationName, namespace: broker, literals }],
+      ...(nodePort !== undefined && {
+        patches: [
+          {
+            target: { kind: 'Service', name: `osb-${edgeRouter}` },
+            patch: `- { op: add, path: /spec/ports/0/nodePort, value: ${nodePort} }\n`,
+          },
+        ],
+      }),
+    })
+    await kubectl(['apply', '--server-side', '-k', folder])
+  }
   return {
     ...user,
-    async apply() {
-      await kubectl(['apply', '--server-side', '-k', folder])
+    apply,
+    async install() {
+      await kubectl(['apply', '--server-side', '-k', namespaces])
+      await apply({})
+    },
+    async uninstall() {
+      await kubectl(['delete', '-k', folder, '--ignore-not-found', '--timeout', '120s'])
     },
     async remove() {
       await kubectl(['delete', '-k', folder, '--ignore-not-found', '--timeout', '120s'])
+      await kubectl(['delete', '-k', namespaces, '--ignore-not-found', '--timeout', '120s'])
     },
   }
+}
+
+async function writeKustomization(folder: string, content: object): Promise<void> {
+  const kind = { apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization' }
+  await writeFile(join(folder, 'kustomization.yaml'), stringify({ ...kind, ...content }))
 }

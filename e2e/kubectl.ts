@@ -5,6 +5,8 @@ import { text } from 'node:stream/consumers'
 import * as v from 'valibot'
 
 const [program = 'kubectl', ...prefix] = (process.env.KUBECTL ?? 'kubectl').split(' ')
+// Skaffold may have been told another cluster than the current one.
+if (process.env.SKAFFOLD_KUBE_CONTEXT) prefix.push('--context', process.env.SKAFFOLD_KUBE_CONTEXT)
 
 /**
  * @param input sent on standard input

@@ -19,7 +19,7 @@
 import { randomUUID } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { networkInterfaces, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import * as v from 'valibot'
@@ -30,6 +30,7 @@ import { nameOf } from '../generate/roles.ts'
 import { edgeRouter, routes } from '../shared/routes.ts'
 import { drive, driveHostilePaths, harmless } from './drive.ts'
 import { type Front, type forms, host as gatewayHost, routeThrough, standForLocalGateway } from './gateway.ts'
+import { hostAddress } from './host-address.ts'
 import { type Installation, installationOf } from './install.ts'
 import { kubectl, serves } from './kubectl.ts'
 import { type Platform, platform } from './platform.ts'
@@ -40,7 +41,7 @@ import {
   podsOf,
   type Sleeper,
   serve,
-  untilReady,
+  untilServed,
   untilZero,
   wakeInTurns,
 } from './scale.ts'
@@ -73,27 +74,30 @@ async function missing(): Promise<string[]> {
   ]
 }
 
-async function hostAddress(): Promise<string> {
-  if (values['host-address'] !== undefined) return values['host-address']
-  const view = await kubectl(['config', 'view', '--minify', '-o', 'jsonpath={.clusters[0].cluster.server}'])
-  const { hostname } = new URL(view)
-  const own = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address))
-  check(own.includes(hostname), `${hostname} is not this machine: --host-address says where pods find it`)
-  return hostname
-}
-
 /** Where requests go, and the Host header they carry where that is only an address. */
 interface Address {
   url: string
   host?: string
 }
 
+/** @returns the node port of the edge router without Knative */
+async function nodePort(): Promise<number> {
+  const args = [
+    'get',
+    'service',
+    `osb-${edgeRouter}`,
+    '-n',
+    broker,
+    '-o',
+    'jsonpath={.spec.ports[0].nodePort}',
+  ]
+  return Number(await kubectl(args))
+}
+
 async function publicAddress(): Promise<Address> {
   if (values.url !== undefined) return { url: values.url.replace(/\/$/, '') }
   if (values.plain) {
-    const port = await kubectl([
-      ...['get', 'service', `osb-${edgeRouter}`, '-n', broker, '-o', 'jsonpath={.spec.ports[0].nodePort}'],
-    ])
+    const port = await nodePort()
     const node = await kubectl([
       ...['get', 'nodes', '-o', 'jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}'],
     ])
@@ -126,7 +130,7 @@ async function addressOf(url: string): Promise<Address> {
 }
 
 async function waitForFunctions(): Promise<void> {
-  if (!values.plain) return untilReady(broker)
+  if (!values.plain) return untilServed(broker)
   await kubectl(['wait', 'deployments', '--all', '-n', broker, '--for=condition=Available', '--timeout=180s'])
 }
 
@@ -145,20 +149,24 @@ async function accounts(): Promise<void> {
   }
 }
 
-/** Mounted files change under the functions: what is done meanwhile goes on. The kubelet takes up to a minute. */
-async function driveWhileMountsChange(
-  { url, host }: Address,
-  { username, password }: Installation,
-  meanwhile: () => Promise<void>,
-): Promise<void> {
-  const cf = platform(url, username, password, host)
-  await step('the catalog is there, and a wrong password is refused', async () => {
-    const { body } = await cf.expect(200, 'GET', 'catalog')
-    check(Array.isArray(body.services) && body.services.length > 0, 'no services')
-    await platform(url, username, 'wrong', host).expect(401, 'GET', 'catalog')
+/** On Knative a changed variable is a revision of every function; without it the broker goes and comes again. */
+async function changeVariable(installation: Installation): Promise<void> {
+  const claim = values.plain
+    ? 'the broker is uninstalled, and installed again with another variable'
+    : 'a changed variable reaches every function'
+  await step(claim, async () => {
+    // The platforms know the address of the broker that was there.
+    const port = values.plain ? await nodePort() : undefined
+    if (values.plain) await installation.uninstall()
+    await installation.apply({ ENDPOINTS: 'true' }, port)
+    await waitForFunctions()
   })
+}
 
-  const second = { username: 'second', password: randomUUID() }
+async function changeMounts(
+  { username, password }: Installation,
+  second: { username: string; password: string },
+): Promise<void> {
   await step('the users Secret and the catalog change while the functions run', async () => {
     const users = JSON.stringify([{ username, password }, second])
     const data = { 'users.json': Buffer.from(users).toString('base64') }
@@ -180,8 +188,27 @@ async function driveWhileMountsChange(
     check(changed.data['catalog.yaml'] !== yaml, 'the catalog has no description')
     await kubectl(['patch', 'configmap', 'osb-catalog', '-n', broker, '-p', JSON.stringify(changed)])
   })
+}
 
-  await drive(cf, values['psql-image'])
+/** Mounted files change under the functions: what is done meanwhile goes on. The kubelet takes up to a minute. */
+async function driveWhileMountsChange(
+  { url, host }: Address,
+  installation: Installation,
+  meanwhile: () => Promise<void>,
+): Promise<void> {
+  const { username, password } = installation
+  const cf = platform(url, username, password, host)
+  await step('the catalog is there, and a wrong password is refused', async () => {
+    const { body } = await cf.expect(200, 'GET', 'catalog')
+    check(Array.isArray(body.services) && body.services.length > 0, 'no services')
+    await platform(url, username, 'wrong', host).expect(401, 'GET', 'catalog')
+  })
+
+  const second = { username: 'second', password: randomUUID() }
+  await drive(cf, values['psql-image'], async () => {
+    await changeVariable(installation)
+    await changeMounts(installation, second)
+  })
   await meanwhile()
   await step('what changed in the Secret and the ConfigMap has reached the functions', async () => {
     const other = platform(url, second.username, second.password, host)
@@ -322,14 +349,14 @@ let operator: SandboxOperator | undefined
 let installation: Installation | undefined
 try {
   if (values['sandbox-operator']) {
-    const address = await hostAddress()
+    const address = await hostAddress(values['host-address'])
     operator = await step("the sandbox's operator serves this cluster", () =>
       startSandboxOperator(directory, address, (line) => say(`  ${line}`)),
     )
   }
   const installing = await installationOf(values.plain ? 'plain' : 'overlays/edge-router', values.image ?? '')
   installation = installing
-  await step('the broker is installed, Pod Security restricted', () => installing.apply())
+  await step('the broker is installed, Pod Security restricted', () => installing.install())
   await step('every function starts', waitForFunctions)
   // Where functions scale to zero, some may have gone again by now: looked at when they wake.
   if (values.plain) await step('every function runs under its own ServiceAccount', accounts)

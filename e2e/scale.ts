@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { defaultNamespaces } from '../generate/rbac.ts'
 import { knativeServices } from '../generate/services.ts'
-import { apply, get, kubectl } from './kubectl.ts'
+import { apply, get } from './kubectl.ts'
+import { untilReady } from './readiness.ts'
 
 const serviceLabel = 'serving.knative.dev/service'
 
@@ -112,65 +113,17 @@ export function median(values: readonly number[]): number {
 }
 
 /** Waits until Knative calls its Services and DomainMappings ready; says of each that is not, why. */
-export async function untilReady(namespace: string): Promise<void> {
-  const kinds = ['services.serving.knative.dev', 'domainmappings.serving.knative.dev']
-  try {
-    await kubectl([
-      'wait',
-      kinds.join(','),
-      '--all',
-      '-n',
-      namespace,
-      '--for=condition=Ready',
-      '--timeout=300s',
-    ])
-  } catch (error) {
-    const reasons = await reasonsIn(kinds.join(','), namespace)
-    throw new Error(reasons.join('; ') || String(error))
-  }
-}
-
-const Conditions = v.object({
-  items: v.array(
-    v.object({
-      kind: v.string(),
-      metadata: v.object({ name: v.string() }),
-      status: v.optional(
-        v.object({
-          conditions: v.optional(
-            v.array(
-              v.object({
-                type: v.string(),
-                status: v.string(),
-                reason: v.optional(v.string(), ''),
-                message: v.optional(v.string(), ''),
-              }),
-            ),
-            [],
-          ),
-        }),
-        {},
-      ),
-    }),
-  ),
-})
-
-async function reasonsIn(kinds: string, namespace: string): Promise<string[]> {
-  const { items } = await get(Conditions, [kinds, '-n', namespace])
-  return items.flatMap(({ kind, metadata, status }) => {
-    const ready = status.conditions?.find(({ type }) => type === 'Ready')
-    if (ready?.status === 'True') return []
-    const why = ready
-      ? `${ready.reason} ${ready.message}`.trim()
-      : 'Knative has not looked at it: is its controller up?'
-    return [`${kind} ${metadata.name} is not ready: ${why || 'no reason is given'}`]
+export async function untilServed(namespace: string): Promise<void> {
+  await untilReady({
+    namespace,
+    kinds: ['services.serving.knative.dev', 'domainmappings.serving.knative.dev'],
   })
 }
 
 /** Applies a Service and waits for it. */
 export async function serve(name: string, namespace: string, service: object): Promise<string> {
   await apply(service)
-  await untilReady(namespace)
+  await untilServed(namespace)
   const { status } = await get(v.object({ status: v.object({ url: v.string() }) }), [
     'services.serving.knative.dev',
     name,

@@ -2,7 +2,7 @@
 import { edgeRouter } from '../shared/routes.ts'
 import type { Specified } from './gateways.ts'
 import type { Manifest } from './manifest.ts'
-import { image, securityContext } from './services.ts'
+import { configuration, image, securityContext } from './services.ts'
 
 const name = `osb-${edgeRouter}`
 const labels = { 'app.kubernetes.io/part-of': 'kubedb-service-broker' }
@@ -64,8 +64,10 @@ export function edgeRouterAccount(broker: string): Manifest & { automountService
 /** @returns the container */
 export function edgeRouterContainer(broker: string) {
   return {
+    name: edgeRouter,
     image,
     args: [edgeRouter],
+    envFrom: configuration,
     env: [{ name: 'BROKER_NAMESPACE', value: broker }],
     ports: [{ name: 'http1', containerPort: 8080 }],
     readinessProbe: { httpGet: { path: '/health/readiness' } },

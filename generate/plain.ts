@@ -96,9 +96,9 @@ function workload(
   ]
 }
 
-/** What Knative fills in by itself: the container's name, and the port of its probe. */
+/** What Knative fills in by itself: the port of its probe. */
 function inPod(spec: PodSpec): object {
   const readinessProbe = { httpGet: { path: '/health/readiness', port: 8080 }, periodSeconds: 1 }
-  const containers = spec.containers.map((container) => ({ name: 'function', ...container, readinessProbe }))
+  const containers = spec.containers.map((container) => ({ ...container, readinessProbe }))
   return { ...spec, containers }
 }

@@ -16,10 +16,10 @@ export const defaultNamespaces: Namespaces = { broker: 'kubedb-service-broker', 
 /** @returns the manifests in knative/ that say who may do what, in the order in which they are applied */
 export function rbacFiles(kinds: readonly KindResources[], namespaces = defaultNamespaces): Files {
   return {
-    'knative/base/100-namespaces.yaml': yaml("The broker's namespace, and the one its databases go into.", [
-      namespace(namespaces.broker),
-      namespace(namespaces.databases),
-    ]),
+    'knative/namespaces/100-namespaces.yaml': yaml(
+      "The broker's namespace, and the one its databases go into.",
+      [namespace(namespaces.broker), namespace(namespaces.databases)],
+    ),
     'knative/base/200-service-accounts.yaml': yaml(
       'One ServiceAccount for each function.',
       serviceAccounts(namespaces),

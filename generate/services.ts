@@ -27,6 +27,11 @@ export const mounted = {
   keys: { volume: { secret: { secretName: 'osb-keys' } }, folder: '/etc/broker/keys' },
 } as const satisfies Record<Mount | 'users', object>
 
+export const configurationName = 'osb-configuration'
+
+/** Values of the owner of the broker; what they leave out has the defaults of docs/configuration.md. */
+export const configuration = [{ configMapRef: { name: configurationName, optional: true } }]
+
 /** Pod Security `restricted`. */
 export const securityContext = {
   runAsNonRoot: true,
@@ -78,10 +83,11 @@ function podSpec(route: Route, { broker, databases }: Namespaces): PodSpec {
     enableServiceLinks: false,
     containers: [
       {
+        // What lines of `kubectl logs --prefix` and `skaffold dev` begin with.
+        name: route.function,
         image,
         args: [route.function],
-        // Values of the owner of the broker; what they leave out has the defaults of docs/configuration.md.
-        envFrom: [{ configMapRef: { name: 'osb-configuration', optional: true } }],
+        envFrom: configuration,
         env: [
           { name: 'BROKER_NAMESPACE', value: broker },
           { name: 'DATABASE_NAMESPACE', value: databases },

@@ -1,9 +1,11 @@
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import * as v from 'valibot'
 import { exitOf, guarded, messageOf } from './control-plane-process.ts'
 import { userCache } from './user-cache.ts'
 
@@ -13,12 +15,20 @@ const progressEvery = 5_000
 /** A build that has not touched its lock for this long, in milliseconds, was killed. */
 const lockIsStaleAfter = 30_000
 
+/** A module of somebody else, which is built in its own folder: only there count `replace` lines of its go.mod. */
+export interface GoModule {
+  path: string
+  version: string
+  /** of its files, as in a go.sum */
+  sum: string
+}
+
 /** A program that is built from Go modules. */
 export interface GoProgram {
   /** of the file in the cache, and what progress and errors call it: `helm` */
   name: string
-  /** folder with go.mod, go.sum and perhaps sources */
-  sources: string
+  /** folder with go.mod, go.sum and perhaps sources; or a module */
+  sources: string | GoModule
   /** what of it is built: a path below the folder, or a package of another module */
   package: string
   /** texts that the linker puts into variables, by package and name: `k8s.io/component-base/version.gitVersion` */
@@ -107,7 +117,7 @@ async function build(wanted: GoProgram, program: string): Promise<void> {
     const flags = ['-trimpath', '-buildvcs=false', `-ldflags=${linked}`, '-o', output]
     const [command, ...args] = guarded('go', ['build', ...flags, wanted.package])
     const child = spawn(command, args, {
-      cwd: wanted.sources,
+      cwd: await folderOf(wanted.sources),
       env: { ...process.env, CGO_ENABLED: '0', GOTMPDIR: unfinished },
       stdio: ['pipe', 'ignore', 'pipe'],
     })
@@ -130,10 +140,24 @@ function variablesOf({ variables = {} }: GoProgram): string[] {
   return Object.entries(variables).map(([name, value]) => `-X=${name}=${value}`)
 }
 
+const Downloaded = v.object({ Dir: v.string(), Sum: v.string() })
+
+/** @returns where the sources are; a module is fetched into Go's own cache */
+async function folderOf(sources: GoProgram['sources']): Promise<string> {
+  if (typeof sources === 'string') return sources
+  const named = `${sources.path}@${sources.version}`
+  const { stdout } = await promisify(execFile)('go', ['mod', 'download', '-json', named], { cwd: tmpdir() })
+  const { Dir, Sum } = v.parse(Downloaded, JSON.parse(stdout))
+  if (Sum !== sources.sum) throw new Error(`${named} has the sum ${Sum} instead of ${sources.sum}`)
+  return Dir
+}
+
 async function sourcesHash(wanted: GoProgram): Promise<string> {
   const { sources } = wanted
   const machine = [process.platform, process.arch, ...variablesOf(wanted)].join(' ')
   const hash = createHash('sha256').update(`${machine}\n`)
+  // What a module is follows from its sum: it need not be fetched to look for the program.
+  if (typeof sources !== 'string') return hash.update(sources.sum).digest('hex').slice(0, 16)
   const all = await readdir(sources, { recursive: true })
   const names = all.filter((name) => /\.go$|^go\.(mod|sum)$/.test(name))
   for (const name of names.sort()) {
@@ -145,14 +169,18 @@ async function sourcesHash(wanted: GoProgram): Promise<string> {
 /** Asks Go itself whether it can build the module: it may also fetch a newer Go of its own accord. */
 async function requireGo({ name, sources, without }: GoProgram): Promise<void> {
   try {
-    await promisify(execFile)('go', ['version'], { cwd: sources })
+    await promisify(execFile)('go', ['version'], { cwd: typeof sources === 'string' ? sources : tmpdir() })
   } catch (error) {
-    const wanted = /^go (\S+)/m.exec(await readFile(join(sources, 'go.mod'), 'utf8'))?.[1]
+    const wanted = typeof sources === 'string' ? ` ≥ ${await goVersionIn(sources)}` : ''
     const found = isCode(error, 'ENOENT') ? 'no Go was found' : messageOf(error)
     throw new Error(
-      `${name} has to be built once with Go ≥ ${wanted}, but ${found}: install Go (https://go.dev/dl)${without}`,
+      `${name} has to be built once with Go${wanted}, but ${found}: install Go (https://go.dev/dl)${without}`,
     )
   }
+}
+
+async function goVersionIn(folder: string): Promise<string | undefined> {
+  return /^go (\S+)/m.exec(await readFile(join(folder, 'go.mod'), 'utf8'))?.[1]
 }
 
 function exists(path: string): Promise<boolean> {

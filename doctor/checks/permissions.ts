@@ -2,11 +2,11 @@ import * as v from 'valibot'
 import { reviewRoles } from '../../generate/reviews.ts'
 import { brokerRoles, databaseRoles, nameOf, versionRoles } from '../../generate/roles.ts'
 import { routes } from '../../shared/routes.ts'
+import { configurationMap } from '../configuration-map.ts'
 import { broken, type Check, type Finding } from '../examination.ts'
 import { find, granted, inTurns } from '../kube.ts'
 
 const Review = v.object({ status: v.object({ allowed: v.boolean() }) })
-const Configuration = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) })
 const Anything = v.object({ metadata: v.object({ name: v.string() }) })
 
 interface Question {
@@ -31,8 +31,8 @@ export const permissions: Check = {
     const questions = roles.flatMap((role) =>
       'rules' in role ? asked(role.rules, role.metadata.name, role.metadata.namespace) : [],
     )
-    const found = await find(ask, Configuration, `/api/v1/namespaces/${broker}/configmaps/osb-configuration`)
-    if (['bearer', 'both'].includes(found?.data.AUTHENTICATION ?? '')) {
+    const { data } = await configurationMap({ ask, broker })
+    if (['bearer', 'both'].includes(data.AUTHENTICATION ?? '')) {
       const [{ rules }] = reviewRoles({ broker })
       questions.push(...routes.map(nameOf).flatMap((account) => asked(rules, account)))
     }

@@ -4,12 +4,12 @@ import { parseBindingRecord, UnreadableBinding } from '../../shared/kubedb/recor
 import { decodeKey, isKeyId } from '../../shared/kubedb/records/keys.ts'
 import { readUsers } from '../../shared/osb/authentication/users.ts'
 import { BrokerError } from '../../shared/values/errors.ts'
+import { configurationMap } from '../configuration-map.ts'
 import { broken, type Check, type Finding } from '../examination.ts'
 import { find } from '../kube.ts'
 import { bindingRecordsOf } from '../records.ts'
 
 const Secret = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) })
-const Configuration = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) })
 
 /** Users and keys. No value of them is ever shown. */
 export const secrets: Check = {
@@ -18,13 +18,13 @@ export const secrets: Check = {
     const { ask, broker } = examination
     const usersName = mounted.users.volume.secret.secretName
     const keysName = mounted.keys.volume.secret.secretName
-    const path = (plural: string, name: string) => `/api/v1/namespaces/${broker}/${plural}/${name}`
+    const path = (name: string) => `/api/v1/namespaces/${broker}/secrets/${name}`
     const [users, keys, configuration] = [
-      await find(ask, Secret, path('secrets', usersName)),
-      await find(ask, Secret, path('secrets', keysName)),
-      await find(ask, Configuration, path('configmaps', 'osb-configuration')),
+      await find(ask, Secret, path(usersName)),
+      await find(ask, Secret, path(keysName)),
+      await configurationMap(examination),
     ]
-    const passwords = configuration?.data.AUTHENTICATION !== 'bearer'
+    const passwords = configuration.data.AUTHENTICATION !== 'bearer'
     return [
       ...usersFindings(usersName, users?.data, passwords),
       ...keysFindings(keysName, keys?.data),

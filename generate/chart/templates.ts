@@ -167,6 +167,8 @@ const editOfRouter: Edit = (key, old) => {
       return value('toJson $.Values.edgeRouter.resources')
     case 'env':
       return [...(Array.isArray(old) ? old : []), ...routerVariables]
+    case 'template':
+      return isObject(old) ? { ...old, metadata: withDigest(old.metadata) } : old
     default:
       return editOfAny(key, old)
   }
@@ -205,22 +207,28 @@ const routerVariables = Object.keys(routerSettings()).map((name) =>
   }),
 )
 
-/** How many run at least, and what changes when the configuration does: pods read it at their start only. */
+/** How many run at least, and what changes when the configuration does. */
 function annotated(metadata: unknown, name: string): unknown {
+  if (!isObject(metadata) || !isObject(metadata.annotations)) return withDigest(metadata)
+  const annotations = {
+    ...metadata.annotations,
+    'autoscaling.knative.dev/min-scale': when(
+      `hasKey $.Values.scale.min \`${name}\``,
+      text(`index $.Values.scale.min \`${name}\``),
+    ),
+  }
+  return withDigest({ ...metadata, annotations })
+}
+
+/** What changes when the configuration does: pods read it at their start only. */
+function withDigest(metadata: unknown): unknown {
   if (!isObject(metadata)) return metadata
   const digest = text('toJson $.Values.configuration | sha256sum | trunc 16')
   const key = 'osb.kubedb.com/configuration'
   return {
     ...metadata,
     annotations: isObject(metadata.annotations)
-      ? {
-          ...metadata.annotations,
-          'autoscaling.knative.dev/min-scale': when(
-            `hasKey $.Values.scale.min \`${name}\``,
-            text(`index $.Values.scale.min \`${name}\``),
-          ),
-          [key]: when('$.Values.configuration', digest),
-        }
+      ? { ...metadata.annotations, [key]: when('$.Values.configuration', digest) }
       : when('$.Values.configuration', { [key]: digest }),
   }
 }

@@ -265,6 +265,33 @@ test.serial('a configuration that no function starts with', async (t) => {
   await admin('DELETE', `${path}/osb-configuration`)
 })
 
+test.serial(
+  'the configuration is the one that the functions name, with a hash in its name or not',
+  async (t) => {
+    const path = `/api/v1/namespaces/${broker}/configmaps`
+    const name = 'osb-configuration-t2k6fkf8mb'
+    const [first] = routes.map(nameOf)
+    await admin('POST', path, {
+      metadata: { name: 'osb-configuration' },
+      data: { LOG_LEVEL: 'of no function' },
+    })
+    await admin('POST', path, { metadata: { name }, data: { LOG_LEVEL: 'loud' } })
+    const envFrom = [{ configMapRef: { name, optional: true } }]
+    const container = { name: 'function', image: 'kubedb-service-broker' }
+    const patch = (one: object) => ({ spec: { template: { spec: { containers: [one] } } } })
+    await admin('PATCH', `${deployments}/${first}`, patch({ ...container, envFrom }))
+    finds(
+      t,
+      await look(),
+      /^broken ConfigMap osb-configuration-t2k6fkf8mb: LOG_LEVEL is "loud": must be error, /,
+    )
+    await admin('DELETE', `${path}/${name}`)
+    await admin('DELETE', `${path}/osb-configuration`)
+    t.is((await look()).left.length, 0)
+    await admin('PATCH', `${deployments}/${first}`, patch(container))
+  },
+)
+
 test.serial('functions that let tokens in may have to ask about them', async (t) => {
   const path = `/api/v1/namespaces/${broker}/configmaps`
   await admin('POST', path, { metadata: { name: 'osb-configuration' }, data: { AUTHENTICATION: 'both' } })

@@ -90,14 +90,14 @@ async function refusal(values: Values, namespace: string = broker): Promise<stri
   return code === 0 ? '' : error
 }
 
-/** Renders an overlay as somebody would write it over one of the folders in knative/. */
+/** Renders an overlay as somebody would write it over one of the folders in knative/, and the namespaces with it. */
 async function kustomized(base: string, overlay: object = {}): Promise<JsonObject[]> {
   const directory = await mkdtemp(join(folder, 'overlay-'))
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
-    resources: [relative(directory, join(root, 'knative', base))],
+    resources: ['namespaces', base].map((part) => relative(directory, join(root, 'knative', part))),
     images: [{ name: 'kubedb-service-broker', newTag: version }],
     ...overlay,
   }
@@ -353,6 +353,23 @@ test('only a change of the configuration makes new revisions', async (t) => {
   )
   const after = await templates({ configuration: { LOG_LEVEL: 'error' } })
   for (const [index, one] of after.entries()) t.notDeepEqual(one, before[index])
+})
+
+test('a change of the configuration reaches the edge router too', async (t) => {
+  for (const kind of ['edge-router', 'plain'] as const) {
+    const templateOf = async (level: string) => {
+      const objects = await rendered({ gateway: { kind }, configuration: { LOG_LEVEL: level } })
+      const template = objects
+        .filter((object) => at(object, 'metadata', 'name') === 'osb-edge-router')
+        .map((object) => at(object, 'spec', 'template'))
+        .find((one) => one !== undefined)
+      t.is(at(template, 'spec', 'containers', 0, 'envFrom', 0, 'configMapRef', 'name'), 'osb-configuration')
+      return template
+    }
+    const before = await templateOf('warn')
+    t.deepEqual(await templateOf('warn'), before)
+    t.notDeepEqual(await templateOf('error'), before)
+  }
 })
 
 const wrong: readonly { values: Values; namespace?: string; says: RegExp }[] = [

@@ -18,7 +18,9 @@ interface Manifest {
 
 async function manifests(): Promise<Manifest[]> {
   const all: Manifest[] = []
-  for await (const file of glob('knative/{base,components,overlays,plain}/**/[0-9]*.yaml', { cwd: root })) {
+  for await (const file of glob('knative/{base,components,namespaces,overlays,plain}/**/[0-9]*.yaml', {
+    cwd: root,
+  })) {
     for (const document of parseAllDocuments(await readFile(join(root, file), 'utf8'))) {
       const object: unknown = document.toJS()
       if (!isObject(object)) throw new Error(`${file} holds something that is no object`)

@@ -1,27 +1,33 @@
-/** skaffold.yaml, held against Skaffold's own JSON Schema, and what it names. Skaffold itself does not run here. */
+/** What skaffold.yaml names is there. That Skaffold takes it, `npm run e2e:skaffold` shows by Skaffold itself. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Ajv } from 'ajv'
 import test from 'ava'
 import * as v from 'valibot'
 import { parse, parseAllDocuments } from 'yaml'
 import { image } from '../../generate/services.ts'
-import { buildArguments } from '../../image/skaffold-build.ts'
 
 const root = join(import.meta.dirname, '../..')
-const schemaFile = join(root, '../shared/crds/skaffold/v4beta14.json')
-const document: unknown = parse(readFileSync(join(root, 'skaffold.yaml'), 'utf8'))
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const document: unknown = parse(read('skaffold.yaml'))
 
 const Paths = v.object({ kustomize: v.object({ paths: v.array(v.string()) }) })
-const Forward = v.array(v.object({ resourceName: v.string(), namespace: v.string() }))
+const Forward = v.array(v.object({ resourceName: v.string(), namespace: v.string(), port: v.number() }))
+const Hooks = v.array(v.object({ host: v.object({ command: v.array(v.string()) }) }))
 const Skaffold = v.object({
-  apiVersion: v.literal('skaffold/v4beta14'),
+  // Skaffold 2.0 knows it, and every one since.
+  apiVersion: v.literal('skaffold/v4beta1'),
   build: v.object({
     artifacts: v.tuple([
-      v.object({ image: v.string(), context: v.string(), docker: v.object({ dockerfile: v.string() }) }),
+      v.object({
+        image: v.string(),
+        context: v.string(),
+        docker: v.object({ dockerfile: v.string(), target: v.string() }),
+      }),
     ]),
   }),
   manifests: Paths,
+  deploy: v.object({ kubectl: v.object({ hooks: v.object({ before: Hooks, after: Hooks }) }) }),
+  portForward: Forward,
   profiles: v.array(
     v.object({ name: v.string(), manifests: v.optional(Paths), portForward: v.optional(Forward) }),
   ),
@@ -30,53 +36,54 @@ const Skaffold = v.object({
     deny: v.optional(v.never()),
   }),
 })
-
-test("skaffold.yaml keeps to Skaffold's schema, and a mistake in it would be seen", (t) => {
-  if (!existsSync(schemaFile)) {
-    t.log('skipped: the schema of Skaffold is not beside this checkout (../shared/crds/skaffold)')
-    return t.pass()
-  }
-  // It has keywords for an editor, which are not those of JSON Schema.
-  const ajv = new Ajv({ strict: false, allErrors: true })
-  const fits = ajv.compile(JSON.parse(readFileSync(schemaFile, 'utf8')))
-  t.true(fits(document), JSON.stringify(fits.errors))
-  const skaffold = v.parse(v.looseObject({ build: v.looseObject({}) }), document)
-  t.false(fits({ ...skaffold, build: { ...skaffold.build, artefacts: [] } }))
-  t.false(fits({ ...skaffold, apiVersion: 'skaffold/v4beta14', resourceSelector: { allow: 'all' } }))
-})
+const skaffold = v.parse(Skaffold, document)
 
 test('what skaffold.yaml names is there', (t) => {
-  const { build, manifests, profiles } = v.parse(Skaffold, document)
+  const { build, manifests, profiles } = skaffold
   const [artifact] = build.artifacts
   t.is(artifact.image, image, 'the image of the manifests is the one that is built')
-  t.true(existsSync(join(root, artifact.context, artifact.docker.dockerfile)))
+  const dockerfile = join(artifact.context, artifact.docker.dockerfile)
+  t.true(existsSync(join(root, dockerfile)))
+  t.regex(read(dockerfile), new RegExp(`^FROM .* AS ${artifact.docker.target}$`, 'm'))
   for (const { kustomize } of [manifests, ...profiles.flatMap((one) => one.manifests ?? [])])
     for (const path of kustomize.paths) t.true(existsSync(join(root, path, 'kustomization.yaml')), path)
-  const plain = parseAllDocuments(readFileSync(join(root, 'knative/plain/300-deployments.yaml'), 'utf8'))
-  const services = plain.map((one) => one.toJS()).filter((one) => one.kind === 'Service')
-  const [forward] = profiles.find(({ name }) => name === 'plain')?.portForward ?? []
-  t.true(
-    services.some(
-      ({ metadata }) => metadata.name === forward?.resourceName && metadata.namespace === forward?.namespace,
-    ),
+})
+
+test('what is forwarded is a Service of what is deployed', (t) => {
+  const served = (file: string) =>
+    parseAllDocuments(read(file))
+      .map((one) => one.toJS())
+      .filter(({ apiVersion, kind }) => apiVersion === 'v1' && kind === 'Service')
+      .map(({ metadata, spec }) => [metadata.name, metadata.namespace, spec.ports[0].port])
+  const named = (forward: v.InferOutput<typeof Forward> = []) =>
+    forward.map(({ resourceName, namespace, port }) => [resourceName, namespace, port])
+  t.deepEqual(named(skaffold.portForward), served('knative/development/410-forwarded.yaml'))
+  const plain = skaffold.profiles.find(({ name }) => name === 'plain')
+  const [forward] = named(plain?.portForward)
+  t.true(served('knative/plain/300-deployments.yaml').some((one) => one.join() === forward?.join()))
+})
+
+test('what runs before and after a deployment is a script of package.json', (t) => {
+  const { scripts } = v.parse(
+    v.object({ scripts: v.record(v.string(), v.string()) }),
+    JSON.parse(read('package.json')),
   )
+  const { before, after } = skaffold.deploy.kubectl.hooks
+  const names = [...before, ...after].map(({ host }) => host.command.at(-1) ?? '')
+  t.is(names.length, 2)
+  for (const name of names) t.true(existsSync(join(root, scripts[name]?.replace('node ', '') ?? '')), name)
 })
 
 test('a run without a change makes no new revision', (t) => {
-  const { resourceSelector } = v.parse(Skaffold, document)
-  const [allowed] = resourceSelector.allow
+  const [allowed] = skaffold.resourceSelector.allow
   t.is(allowed.groupKind, 'Service.serving.knative.dev')
   t.deepEqual(allowed.labels, ['.metadata.labels'])
 })
 
-test('the image is built with what the artifact says, and a setting that nobody would pass on is refused', (t) => {
-  t.deepEqual(buildArguments(document), ['--file', 'Dockerfile', '.'])
-  const artifact = { image: 'a', context: 'b', docker: { dockerfile: 'C' } }
-  const built = (docker: object) =>
-    buildArguments({ build: { artifacts: [{ ...artifact, docker: { ...artifact.docker, ...docker } }] } })
-  t.deepEqual(built({ target: 't', buildArgs: { X: 'y' } }), [
-    ...['--file', 'b/C', '--target', 't'],
-    ...['--build-arg', 'X=y', 'b'],
-  ])
-  t.throws(() => built({ squash: true }), { message: /squash/ })
+test('the image that is shipped is the last one of the Dockerfile, and not the one for development', (t) => {
+  const stages = read('Dockerfile').split(/^FROM /m)
+  const last = stages.at(-1) ?? ''
+  t.notRegex(last, / AS development/)
+  for (const part of ['NODE_COMPILE_CACHE=/app/compile-cache', 'COPY --from=build /app/ /app/'])
+    t.true(last.includes(part), part)
 })

@@ -1,0 +1,367 @@
+/**
+ * The dev loop by Skaffold itself, on the cluster of KUBECONFIG, which has Knative: a failed deployment, `skaffold dev`
+ * with a changed line and Ctrl-C, `run`, `delete`, and the profile without Knative. What must outlive all of that is a
+ * database with rows and a binding. Docker builds.
+ *
+ *     npm run e2e:skaffold -- --default-repo registry.example.com/me
+ *
+ * --default-repo REPO    where images are pushed to, as `skaffold dev --default-repo`
+ * --connect IP:PORT      of Knative's gateway, where the broker's host name leads nowhere
+ * --psql-image IMAGE     has psql; docker.io/library/postgres:17-alpine unless given
+ * --network host         what the build's commands run in, where Docker has no bridge
+ * --sandbox-operator, --host-address IP   as `npm run e2e`
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import * as v from 'valibot'
+import { exampleHost } from '../generate/knative.ts'
+import { defaultNamespaces } from '../generate/rbac.ts'
+import { nameOf } from '../generate/roles.ts'
+import { edgeRouter, routes } from '../shared/routes.ts'
+import { hostAddress } from './host-address.ts'
+import { get, kubectl } from './kubectl.ts'
+import { type Platform, platform } from './platform.ts'
+import { psql } from './psql.ts'
+import { type SandboxOperator, startSandboxOperator } from './sandbox-operator.ts'
+import { skaffoldFile } from './skaffold-program.ts'
+import { check, counts, say, step } from './steps.ts'
+
+const root = join(import.meta.dirname, '..')
+const { broker, databases } = defaultNamespaces
+const { values } = parseArgs({
+  options: {
+    'default-repo': { type: 'string' },
+    connect: { type: 'string' },
+    'psql-image': { type: 'string', default: 'docker.io/library/postgres:17-alpine' },
+    network: { type: 'string' },
+    'sandbox-operator': { type: 'boolean', default: false },
+    'host-address': { type: 'string' },
+  },
+})
+const program = await skaffoldFile(say)
+const directory = await mkdtemp(join(tmpdir(), 'kubedb-service-broker-skaffold-'))
+/** A copy of the checkout: a line of it is changed. */
+const checkout = join(directory, 'checkout')
+
+interface Run {
+  child: ChildProcess
+  /** all that it has printed */
+  output: () => string
+  /** resolves to its exit code */
+  ended: Promise<number>
+}
+
+function start(...args: string[]): Run {
+  const repository = values['default-repo']
+  const more = repository === undefined ? [] : ['--default-repo', repository]
+  const child = spawn(program, [...args, ...more], {
+    cwd: checkout,
+    // Its own settings and its cache of builds are not those of whoever runs this.
+    env: {
+      ...process.env,
+      // Nor are their helpers for registries, which are slow to say no.
+      DOCKER_CONFIG: directory,
+      SKAFFOLD_CONFIG: join(directory, 'skaffold-config'),
+      SKAFFOLD_CACHE_FILE: join(directory, 'skaffold-cache'),
+      SKAFFOLD_UPDATE_CHECK: 'false',
+      SKAFFOLD_INTERACTIVE: 'false',
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let printed = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (part: string) => {
+      printed += part
+    })
+  const ended = once(child, 'close').then(([code]) => Number(code ?? 1))
+  return { child, output: () => printed, ended }
+}
+
+async function skaffold(...args: string[]): Promise<string> {
+  const run = start(...args)
+  const code = await run.ended
+  check(code === 0, `skaffold ${args[0]} ends with ${code}:\n${run.output().slice(-4000)}`)
+  return run.output()
+}
+
+async function printed(run: Run, what: RegExp, seconds = 240): Promise<RegExpExecArray> {
+  for (const end = Date.now() + seconds * 1000; ; await delay(100)) {
+    const found = what.exec(run.output())
+    if (found !== null) return found
+    check(run.child.exitCode === null, `it has ended:\n${run.output().slice(-4000)}`)
+    check(Date.now() < end, `no ${what} within ${seconds} s:\n${run.output().slice(-4000)}`)
+  }
+}
+
+async function copyCheckout(): Promise<void> {
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  const files = listed.split('\n').filter((name) => name !== '' && !/^(test|bench|docs)\//.test(name))
+  for (const name of files) await cp(join(root, name), join(checkout, name))
+  await symlink(join(root, 'node_modules'), join(checkout, 'node_modules'))
+  if (values.network === undefined) return
+  const file = join(checkout, 'skaffold.yaml')
+  const text = await readFile(file, 'utf8')
+  await writeFile(file, text.replace(/^( +)target: development$/m, `$&\n$1network: ${values.network}`))
+}
+
+const Secret = v.object({ data: v.record(v.string(), v.string()) })
+
+async function brokerAt(url: string, host?: string): Promise<Platform> {
+  const { data } = await get(Secret, ['secret', 'osb-users', '-n', broker])
+  const text = Buffer.from(data['users.json'] ?? '', 'base64').toString('utf8')
+  const [user] = v.parse(v.array(v.object({ username: v.string(), password: v.string() })), JSON.parse(text))
+  if (user === undefined) throw new Error('osb-users has no user')
+  return platform(url, user.username, user.password, host)
+}
+
+/** @returns the way in by Knative's gateway */
+async function throughKnative(): Promise<Platform> {
+  return values.connect === undefined
+    ? brokerAt(`http://${exampleHost}`)
+    : brokerAt(`http://${values.connect}`, exampleHost)
+}
+
+/** @returns the way in by the node port of the edge router */
+async function throughNodePort(): Promise<Platform> {
+  const port = await kubectl([
+    'get',
+    'service',
+    `osb-${edgeRouter}`,
+    '-n',
+    broker,
+    '-o',
+    'jsonpath={.spec.ports[0].nodePort}',
+  ])
+  const node = await kubectl([
+    'get',
+    'nodes',
+    '-o',
+    'jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}',
+  ])
+  return brokerAt(`http://${node}:${port}`)
+}
+
+const service = '2010d83f-d908-4d9f-879c-ce8f5f527f2a'
+const plan = '252027a9-3bde-4afa-a251-4457ef08594e'
+const instance = 'service_instances/skaffold'
+const binding = `${instance}/service_bindings/one`
+const ids = `service_id=${service}&plan_id=${plan}&accepts_incomplete=true`
+const Credentials = v.object({ uri: v.string() })
+
+async function makeDatabase(cf: Platform): Promise<string> {
+  const wish = { service_id: service, plan_id: plan }
+  const made = await cf.expect(202, 'PUT', `${instance}?accepts_incomplete=true`, {
+    ...wish,
+    organization_guid: 'e2e',
+    space_guid: 'e2e',
+  })
+  const { body } = await cf.settle(instance, made.body.operation)
+  check(body.state === 'succeeded', JSON.stringify(body))
+  let bound = await cf.ask('PUT', `${binding}?accepts_incomplete=true`, wish)
+  if (bound.status === 202) {
+    await cf.settle(binding, bound.body.operation)
+    bound = await cf.expect(200, 'PUT', binding, wish)
+  }
+  const { uri } = v.parse(Credentials, bound.body.credentials)
+  await psql(values['psql-image'], uri, "create table notes (line text); insert into notes values ('kept')")
+  return uri
+}
+
+/** The broker of now knows the binding, and its credentials lead to the row. */
+async function stillThere(cf: Platform, uri: string): Promise<void> {
+  const { body } = await cf.expect(200, 'GET', binding)
+  check(v.parse(Credentials, body.credentials).uri === uri, 'the credentials have changed')
+  check((await psql(values['psql-image'], uri, 'select line from notes')) === 'kept', 'the row is gone')
+}
+
+const Named = v.object({
+  items: v.array(v.object({ kind: v.string(), metadata: v.object({ name: v.string() }) })),
+})
+
+/** Nothing of the broker runs; everything that somebody may miss is there. */
+async function onlyTheBrokerIsGone(uri: string): Promise<void> {
+  const { items } = await get(Named, ['services,deployments,serviceaccounts', '-n', broker])
+  const left = items.filter(({ metadata }) => metadata.name.startsWith('osb-'))
+  check(left.length === 0, `left: ${left.map(({ kind, metadata }) => `${kind} ${metadata.name}`).join(', ')}`)
+  const kept = await get(Named, ['secrets,appbindings.appcatalog.appscode.com', '-n', broker])
+  const names = kept.items.map(({ metadata }) => metadata.name)
+  for (const name of ['osb-users', 'osb-keys']) check(names.includes(name), `the Secret ${name} is gone`)
+  for (const name of ['osb-i-', 'osb-b-'])
+    check(
+      names.some((one) => one.startsWith(name)),
+      `the record ${name}… is gone`,
+    )
+  check((await psql(values['psql-image'], uri, 'select line from notes')) === 'kept', 'the row is gone')
+}
+
+const Generations = v.object({
+  items: v.array(v.object({ metadata: v.object({ name: v.string(), generation: v.number() }) })),
+})
+
+async function generations(): Promise<string> {
+  const { items } = await get(Generations, ['services.serving.knative.dev', '-n', broker])
+  check(items.length === routes.length + 1, `${items.length} Knative Services`)
+  return items.map(({ metadata }) => `${metadata.name} ${metadata.generation}`).join()
+}
+
+/** A member that the changed line adds. */
+async function changed(url: string): Promise<boolean> {
+  const cf = await brokerAt(url)
+  return (await cf.ask('GET', 'catalog')).body.changed === true
+}
+
+async function claims(): Promise<void> {
+  const built = join(directory, 'built.json')
+  await step('skaffold build: the image for development, by Docker', async () => {
+    await skaffold('build', '--file-output', built)
+  })
+  const Built = v.object({ builds: v.tuple([v.object({ imageName: v.string(), tag: v.string() })]) })
+  const {
+    builds: [{ imageName, tag }],
+  } = v.parse(Built, JSON.parse(await readFile(built, 'utf8')))
+  await step(
+    'skaffold render: every function is of that image, and no namespace is among the manifests',
+    async () => {
+      const manifests = await skaffold('render', '--build-artifacts', built)
+      check(manifests.split(`image: ${tag}`).length === routes.length + 2, 'not eleven images')
+      check(!/^kind: (Namespace|Secret)$/m.test(manifests), 'what must stay would be deleted')
+    },
+  )
+
+  await step('skaffold deploy of an image that is nowhere fails, with the words of a revision', async () => {
+    const nowhere = join(directory, 'nowhere.json')
+    const none = `${tag.replace(/[:@][^/]*$/, '')}:none`
+    await writeFile(nowhere, JSON.stringify({ builds: [{ imageName, tag: none }] }))
+    const run = start('deploy', '--build-artifacts', nowhere)
+    check((await run.ended) !== 0, 'it ends with 0')
+    check(/Service osb-[\w-]+ is not ready: RevisionMissing|RevisionFailed/.test(run.output()), run.output())
+    check(/none/.test(run.output().split('is not ready').at(-1) ?? ''), run.output())
+    for (const line of ['Made the Secret osb-users', 'Made the Secret osb-keys'])
+      check(run.output().includes(line), `${line}: not said`)
+  })
+
+  const keys = (await get(Secret, ['secret', 'osb-keys', '-n', broker])).data
+  const dev = start('dev')
+  const uri = await step(
+    'skaffold dev: every Service is ready, and it says how the broker is used',
+    async () => {
+      await printed(dev, /osb GET catalog/)
+      for (const name of [...routes.map(nameOf), `osb-${edgeRouter}`])
+        check(dev.output().includes(`Service ${name} is ready after`), `${name}: not said`)
+      const [, url = ''] = await printed(dev, /osb-development.* -> (http:\/\/127\.0\.0\.1:\d+)/)
+      const cf = await brokerAt(url)
+      await cf.expect(200, 'GET', 'catalog')
+      return makeDatabase(cf)
+    },
+  )
+  await step('a changed line answers', async () => {
+    const [, url = ''] = await printed(dev, /osb-development.* -> (http:\/\/127\.0\.0\.1:\d+)/)
+    const file = join(checkout, 'functions/catalog.ts')
+    const text = await readFile(file, 'utf8')
+    const line = text.replace(
+      'return c.body(body, 200',
+      "return c.body(body.replace('{', '{\"changed\":true,'), 200",
+    )
+    check(line !== text, 'catalog.ts has no such line')
+    const before = dev.output().length
+    const begun = performance.now()
+    await writeFile(file, line)
+    const since = () => ((performance.now() - begun) / 1000).toFixed(1)
+    let built = ''
+    for (const end = Date.now() + 240_000; ; await delay(100)) {
+      const news = dev.output().slice(before)
+      if (built === '' && news.includes('Starting pre-deploy hooks')) built = since()
+      if (await changed(url).catch(() => false)) break
+      check(dev.child.exitCode === null && Date.now() < end, news.slice(-4000))
+    }
+    say(
+      `  the new answer came ${since()} s after it was saved; the image was built and pushed after ${built} s`,
+    )
+  })
+  await step('its log says which function said what', async () => {
+    await printed(dev, /^\[bind\] ?\{"time":.*"function":"bind"/m, 20)
+    await printed(dev, /^\[catalog\] ?\{"time":.*"function":"catalog"/m, 20)
+  })
+  await step('Ctrl-C takes the broker away, and nothing else', async () => {
+    dev.child.kill('SIGINT')
+    await dev.ended
+    await onlyTheBrokerIsGone(uri)
+  })
+
+  await step('skaffold run: the broker finds instance, binding and row', async () => {
+    const output = await skaffold('run')
+    check(!output.includes('Made the Secret'), 'it has made a Secret anew')
+    const now = (await get(Secret, ['secret', 'osb-keys', '-n', broker])).data
+    check(JSON.stringify(now) === JSON.stringify(keys), 'osb-keys has changed')
+    await stillThere(await throughKnative(), uri)
+  })
+  await step('skaffold run once more makes no new revision', async () => {
+    const before = await generations()
+    await skaffold('run')
+    check((await generations()) === before, 'a generation is new')
+  })
+  await step('skaffold delete takes the broker away, and nothing else', async () => {
+    await skaffold('delete')
+    await onlyTheBrokerIsGone(uri)
+  })
+
+  await step('skaffold run -p plain: without Knative, the same instance, binding and row', async () => {
+    await skaffold('run', '-p', 'plain')
+    await stillThere(await throughNodePort(), uri)
+  })
+  await step('kubectl delete -k takes the broker away, and nothing else', async () => {
+    await kubectl(['delete', '-k', join(root, 'knative/plain')])
+    await onlyTheBrokerIsGone(uri)
+  })
+  await step('skaffold run -p plain again: unbind and deprovision leave nothing', async () => {
+    await skaffold('run', '-p', 'plain')
+    const cf = await throughNodePort()
+    await stillThere(cf, uri)
+    await cf.expect(200, 'DELETE', `${binding}?${ids}`)
+    const { body } = await cf.expect(202, 'DELETE', `${instance}?${ids}`)
+    const end = await cf.settle(instance, body.operation)
+    check(end.status === 410, JSON.stringify(end))
+    await skaffold('delete', '-p', 'plain')
+  })
+}
+
+let operator: SandboxOperator | undefined
+try {
+  await copyCheckout()
+  if (values['sandbox-operator']) {
+    const address = await hostAddress(values['host-address'])
+    operator = await step("the sandbox's operator serves this cluster", () =>
+      startSandboxOperator(directory, address, (line) => say(`  ${line}`)),
+    )
+  }
+  await claims()
+} catch (error) {
+  if (counts.failed === 0) {
+    counts.failed += 1
+    console.error(error)
+  }
+  for (const args of [
+    ['get', 'pods', '-A', '-o', 'wide'],
+    ['get', 'events', '-n', broker, '--sort-by=.lastTimestamp'],
+  ])
+    console.error(await kubectl(args).catch((failure: Error) => failure.message))
+} finally {
+  await kubectl(['delete', '-k', join(root, 'knative/development'), '--ignore-not-found']).catch(
+    () => undefined,
+  )
+  await kubectl(['delete', 'namespaces', broker, databases, '--ignore-not-found', '--timeout', '120s']).catch(
+    say,
+  )
+  await operator?.stop().catch((error) => say(`the operator did not end in order: ${error}`))
+  await rm(directory, { recursive: true, force: true })
+}
+console.log(`\n${counts.passed} passed, ${counts.failed} failed`)
+process.exit(counts.failed > 0 ? 1 : 0)
