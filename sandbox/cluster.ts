@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { type ControlPlane, startControlPlane } from './control-plane.ts'
-import { installCrds } from './crds.ts'
+import type { ControlPlane } from './control-plane.ts'
+import { startControlPlaneWithKinds } from './control-plane-with-kinds.ts'
 import { startOperator } from './operator/operator.ts'
 
 export interface ClusterOptions {
@@ -31,13 +31,12 @@ export interface Cluster {
  */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { directory, engineHome, progress, log, auditLog } = options
-  const plane = await startControlPlane({
+  const plane = await startControlPlaneWithKinds({
     directory: join(directory, 'control-plane'),
     progress,
     ...(auditLog !== undefined && { auditLog }),
   })
   try {
-    await installCrds(plane)
     const stateDirectory = join(directory, 'operator')
     const operator = await startOperator({ ...plane, engineHome, stateDirectory, log })
     return {

@@ -102,22 +102,23 @@ const servedWithin = 180_000
 /** CRDs installed at once: some are of a megabyte, and the API server takes each up with all that are there. */
 const atOnce = 4
 
+export interface CrdsOptions {
+  /**
+   * other CRDs to take in place of those in sandbox/crds, as *.json or *.yaml; by default what KUBEDB_CRDS names. Only
+   * the kinds that sandbox/crds has are taken from it
+   */
+  folder?: string
+}
+
 /**
  * Makes the API server serve the kinds of KubeDB, and fills its catalog with the versions of
  * sandbox/crds/versions.yaml. May be repeated: what is there is brought up to date.
  *
- * @param options.folder other CRDs to take in place of those in sandbox/crds, as *.json or *.yaml; by
- *   default what KUBEDB_CRDS names. Only the kinds that sandbox/crds has are taken from it.
  * @returns the kinds, all served
  * @throws if a file is no CRD, if the folder lacks one, or with the API server's words if it refuses one
  */
-export async function installCrds(
-  plane: Endpoint,
-  options: { folder?: string } = {},
-): Promise<InstalledKind[]> {
-  const own = await crdsIn(ownFolder)
-  const folder = options.folder ?? process.env.KUBEDB_CRDS
-  const crds = folder ? pick(await crdsIn(resolve(folder)), own, folder) : [...own.values()]
+export async function installCrds(plane: Endpoint, options: CrdsOptions = {}): Promise<InstalledKind[]> {
+  const crds = await crdsOf(options)
   const busy = turns(atOnce)
   await Promise.all(crds.map((crd) => busy(() => install(plane, crd))))
   await seedVersions(plane, crds)
@@ -130,11 +131,34 @@ export async function installCrds(
   }))
 }
 
+/** Waits until the API server serves kinds that it has in store. */
+export async function untilServed(plane: Endpoint, options: CrdsOptions = {}): Promise<void> {
+  const busy = turns(atOnce)
+  await Promise.all((await crdsOf(options)).map((crd) => busy(() => served(plane, crd))))
+}
+
+/** @returns what all files say that decide what {@link installCrds} makes of an API server, this one among them */
+export async function crdTexts(options: CrdsOptions): Promise<string[]> {
+  const folder = options.folder ?? process.env.KUBEDB_CRDS
+  const files = [...(await manifestsIn(ownFolder)), ...(folder ? await manifestsIn(resolve(folder)) : [])]
+  return Promise.all([import.meta.filename, ...files].map((file) => readFile(file, 'utf8')))
+}
+
+async function manifestsIn(folder: string): Promise<string[]> {
+  const names = (await readdir(folder)).filter((name) => /\.(json|ya?ml)$/.test(name))
+  return names.sort().map((name) => join(folder, name))
+}
+
+async function crdsOf(options: CrdsOptions): Promise<Crd[]> {
+  const own = await crdsIn(ownFolder)
+  const folder = options.folder ?? process.env.KUBEDB_CRDS
+  return folder ? pick(await crdsIn(resolve(folder)), own, folder) : [...own.values()]
+}
+
 /** The CRDs in a folder by name; a file may hold several, and other objects. */
 async function crdsIn(folder: string): Promise<Map<string, Crd>> {
   const found = new Map<string, Crd>()
-  const files = (await readdir(folder)).filter((name) => /\.(json|ya?ml)$/.test(name))
-  for (const file of files.map((name) => join(folder, name)).filter((file) => file !== versionsFile)) {
+  for (const file of (await manifestsIn(folder)).filter((file) => file !== versionsFile)) {
     const text = await readFile(file, 'utf8')
     // The YAML parser would read JSON too, but takes seconds for the CRDs of KubeDB.
     const documents = file.endsWith('.json')
@@ -165,29 +189,36 @@ function pick(crds: Map<string, Crd>, wanted: Map<string, Crd>, folder: string):
 }
 
 async function install(plane: Endpoint, crd: Crd): Promise<void> {
+  await apply(plane, crdPath(crd), crd)
+  await served(plane, crd)
+}
+
+const crdPath = ({ metadata: { name } }: Crd): string =>
+  `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`
+
+async function served(plane: Endpoint, crd: Crd): Promise<void> {
   const { name } = crd.metadata
-  const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`
-  await apply(plane, path, crd)
   const deadline = Date.now() + servedWithin
-  while (!(await isServed(plane, path, crd))) {
+  const versions = crd.spec.versions.filter((version) => version.served)
+  for (let tries = 1; ; tries++) {
+    const answers = await Promise.all(
+      versions.map((version) => ask(plane, 'GET', `${collection(crd, version.name)}?limit=1`)),
+    )
+    if (answers.every((answer) => answer.status === 200)) return
+    // Some are of a megabyte: they are looked at themselves no more often than a person would.
+    if (tries % 20 === 0) await assertNotRefused(plane, crd)
     if (Date.now() > deadline) throw new Error(`${name} is not served after ${servedWithin / 1000} s.`)
     await sleep(50)
   }
 }
 
-async function isServed(plane: Endpoint, path: string, crd: Crd): Promise<boolean> {
+async function assertNotRefused(plane: Endpoint, crd: Crd): Promise<void> {
+  const path = crdPath(crd)
   const { status } = granted(CrdStatus, `GET ${path}`, await ask(plane, 'GET', path))
   const refused = status?.conditions?.find(
     ({ type, status }) => type === 'NamesAccepted' && status === 'False',
   )
   if (refused) throw new Error(`${crd.metadata.name} is refused: ${refused.message}`)
-  if (!status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True'))
-    return false
-  const served = crd.spec.versions.filter((version) => version.served)
-  const answers = await Promise.all(
-    served.map((version) => ask(plane, 'GET', `${collection(crd, version.name)}?limit=1`)),
-  )
-  return answers.every((answer) => answer.status === 200)
 }
 
 async function seedVersions(plane: Endpoint, crds: readonly Crd[]): Promise<void> {

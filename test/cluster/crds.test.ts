@@ -5,8 +5,13 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
 import { parse } from 'yaml'
-import { type ControlPlane, startControlPlane } from '../../sandbox/control-plane.ts'
+import {
+  type ControlPlane,
+  type ControlPlaneOptions,
+  startControlPlane,
+} from '../../sandbox/control-plane.ts'
 import { ask } from '../../sandbox/control-plane-request.ts'
+import { startControlPlaneWithKinds } from '../../sandbox/control-plane-with-kinds.ts'
 import { installCrds } from '../../sandbox/crds.ts'
 import { elasticsearch } from '../support/crd-cases/elasticsearch.ts'
 import { kafka } from '../support/crd-cases/kafka.ts'
@@ -42,14 +47,14 @@ let upstream: ControlPlane | undefined
 
 test.before(async (t) => {
   folder = await mkdtemp(join(tmpdir(), 'crds-'))
-  const start = (name: string): Promise<ControlPlane> =>
-    startControlPlane({ directory: join(folder, name), progress: (line) => t.log(line) })
-  own = await start('own')
+  const place = (name: string): ControlPlaneOptions => ({
+    directory: join(folder, name),
+    progress: (line) => t.log(line),
+  })
+  own = await startControlPlane(place('own'))
   await installCrds(own, { folder: ownFolder })
-  if (hasUpstream) {
-    upstream = await start('upstream')
-    await installCrds(upstream, { folder: upstreamFolder })
-  }
+  // Ours are installed here, as at everybody's first start; these take a minute that others have spent.
+  if (hasUpstream) upstream = await startControlPlaneWithKinds(place('upstream'), { folder: upstreamFolder })
 })
 
 test.after.always(async () => {
@@ -654,6 +659,36 @@ test('installing again changes nothing and lists the kinds', async (t) => {
     },
   )
 })
+
+/** Runs before the tests that change what is there. */
+test.serial(
+  'a control plane that begins with a copy has the same kinds and versions, and keys of its own',
+  async (t) => {
+    const directory = join(folder, 'copy')
+    const copy = await startControlPlaneWithKinds(
+      { directory, progress: (line) => t.log(line) },
+      { folder: ownFolder },
+    )
+    t.teardown(() => copy.stop())
+    const found = async (plane: ControlPlane): Promise<unknown[]> => {
+      const Objects = v.object({
+        items: v.array(v.object({ metadata: v.object({ name: v.string() }), spec: v.unknown() })),
+      })
+      const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
+      const catalog = ['postgres', 'mysql', 'redis'].map(
+        (kind) => `/apis/catalog.kubedb.com/v1alpha1/${kind}versions`,
+      )
+      const answers = await Promise.all([crds, ...catalog].map((path) => ask(plane, 'GET', path)))
+      return answers.map(({ body }) => v.parse(Objects, JSON.parse(body)).items)
+    }
+    const [copied, installed] = await Promise.all([found(copy), found(own)])
+    t.true(installed.flat().length > 60)
+    t.deepEqual(copied, installed)
+    t.not(copy.adminToken, own.adminToken)
+    const stranger = await ask({ ...copy, adminToken: own.adminToken }, 'GET', '/api/v1/namespaces')
+    t.is(stranger.status, 401)
+  },
+)
 
 test('a withdrawn version comes back, and a changed one is put right', async (t) => {
   const path = `${version.path}/13.21`

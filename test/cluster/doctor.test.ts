@@ -13,8 +13,9 @@ import type { Ask } from '../../doctor/kube.ts'
 import { nameOf } from '../../generate/roles.ts'
 import { knativeServices } from '../../generate/services.ts'
 import { administratorOf } from '../../sandbox/administrator.ts'
-import { type ControlPlane, startControlPlane } from '../../sandbox/control-plane.ts'
+import type { ControlPlane } from '../../sandbox/control-plane.ts'
 import { ask, mintToken, type PatchType } from '../../sandbox/control-plane-request.ts'
+import { startControlPlaneWithKinds } from '../../sandbox/control-plane-with-kinds.ts'
 import { installCrds } from '../../sandbox/crds.ts'
 import { applyRoles } from '../../sandbox/service-accounts.ts'
 import { AppBinding } from '../../shared/kubedb/cluster/object.ts'
@@ -100,8 +101,7 @@ const storageClass = (name: string, more: JsonObject = {}) => ({
 test.before(async (t) => {
   services = catalogOf(readCatalogYaml(catalogText, kinds), kinds).services
   directory = await mkdtemp(join(tmpdir(), 'doctor-'))
-  plane = await startControlPlane({ directory, progress: (line) => t.log(line) })
-  await installCrds(plane)
+  plane = await startControlPlaneWithKinds({ directory, progress: (line) => t.log(line) })
   await applyRoles(administratorOf(plane), { broker, databases }, [...kinds.values()])
   for (const name of [...routes.map(nameOf), `osb-${edgeRouter}`])
     await admin('POST', deployments, deployment(name))

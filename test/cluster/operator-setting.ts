@@ -6,7 +6,7 @@ import type { TestFn } from 'ava'
 import { Client } from 'pg'
 import * as v from 'valibot'
 import { startControlPlane } from '../../sandbox/control-plane.ts'
-import { installCrds } from '../../sandbox/crds.ts'
+import { startControlPlaneWithKinds } from '../../sandbox/control-plane-with-kinds.ts'
 import type { Engine } from '../../sandbox/engines/engine.ts'
 import { resourcesOf } from '../../sandbox/operator/kind.ts'
 import { postgres } from '../../sandbox/operator/kinds/postgres.ts'
@@ -78,8 +78,7 @@ async function startSetting(
   // The engines run as nobody when the tests run as root.
   await chmod(folder, 0o755)
   const directory = join(folder, 'control-plane')
-  let plane = await startControlPlane({ directory, progress })
-  await installCrds(plane)
+  let plane = await startControlPlaneWithKinds({ directory, progress })
   const kube = await Kube.fromFile(plane.kubeconfigFile)
   const lines: string[] = []
   let operator: Awaited<ReturnType<typeof startOperator>> | undefined

@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
-import { type ControlPlane, startControlPlane } from '../../sandbox/control-plane.ts'
+import type { ControlPlane } from '../../sandbox/control-plane.ts'
 import { ask, granted } from '../../sandbox/control-plane-request.ts'
-import { installCrds } from '../../sandbox/crds.ts'
+import { startControlPlaneWithKinds } from '../../sandbox/control-plane-with-kinds.ts'
 import type { Draft } from '../../shared/kubedb/cluster/cluster.ts'
 import type { Database } from '../../shared/kubedb/databases/database.ts'
 import { draftDatabase } from '../../shared/kubedb/instances/database-draft.ts'
@@ -36,8 +36,7 @@ let plane: ControlPlane
 
 test.before(async (t) => {
   folder = await mkdtemp(join(tmpdir(), 'plans-'))
-  plane = await startControlPlane({ directory: folder, progress: (line) => t.log(line) })
-  await installCrds(plane)
+  plane = await startControlPlaneWithKinds({ directory: folder, progress: (line) => t.log(line) })
 })
 
 test.after.always(async () => {

@@ -7,9 +7,8 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { administratorOf } from '../../sandbox/administrator.ts'
-import { startControlPlane } from '../../sandbox/control-plane.ts'
 import { ask } from '../../sandbox/control-plane-request.ts'
-import { installCrds } from '../../sandbox/crds.ts'
+import { startControlPlaneWithKinds } from '../../sandbox/control-plane-with-kinds.ts'
 import { applyRoles } from '../../sandbox/service-accounts.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { databaseName, instanceRecordName } from '../../shared/kubedb/records/names.ts'
@@ -36,12 +35,11 @@ async function offer(broker: TestBroker, versions: string[]): Promise<void> {
 async function bareCluster(t: ExecutionContext): Promise<TestCluster> {
   t.timeout(120_000)
   const directory = await mkdtemp(join(tmpdir(), 'bare-cluster-'))
-  const plane = await startControlPlane({ directory, progress: () => undefined })
+  const plane = await startControlPlaneWithKinds({ directory, progress: () => undefined })
   t.teardown(async () => {
     await plane.stop()
     await rm(directory, { recursive: true, force: true })
   })
-  await installCrds(plane)
   const administrator = administratorOf(plane)
   await applyRoles(administrator, cluster.namespaces, [...kinds.values()])
   return {
