@@ -4,6 +4,7 @@
  */
 import { systemNamespaces } from '../shared/environment/system-namespaces.ts'
 import { routes } from '../shared/routes.ts'
+import { isObject } from '../shared/values/json.ts'
 import type { Specified } from './gateways.ts'
 import { type KindResources, type Namespaces, nameOf } from './roles.ts'
 
@@ -30,10 +31,30 @@ const podFields = [
   'tolerations',
   'topologySpreadConstraints',
 ]
-/** No image, command, volume, probe or hook, and no environment but what KubeDB's webhooks write. */
+/** No image, command, volume or hook; of environment and probes what KubeDB's webhooks write and nothing else. */
 const containerFields = ['env', 'name', 'resizePolicy', 'resources', 'securityContext']
 /** What the nodes of a Kafka have in common. */
 const variables = ['KAFKA_CLUSTER_ID']
+const probeFields = ['livenessProbe', 'readinessProbe']
+/** Who asks a MongoDB whether it is there: the shell before version 6, and since; without TLS, and with it. */
+const mongodbProbes = ['mongo', 'mongosh'].flatMap((shell) =>
+  [
+    '',
+    '--tls --tlsCAFile=/var/run/mongodb/tls/ca.crt --tlsCertificateKeyFile=/var/run/mongodb/tls/client.pem',
+  ].map((tls) => ({
+    exec: {
+      command: [
+        'bash',
+        '-c',
+        `set -x; if [[ $(${shell} admin --host=localhost ${tls} --quiet --eval "db.adminCommand('ping').ok" ) -eq "1" ]]; then \n          exit 0\n        fi\n        exit 1`,
+      ],
+    },
+    failureThreshold: 3,
+    periodSeconds: 10,
+    successThreshold: 1,
+    timeoutSeconds: 5,
+  })),
+)
 /** Capabilities that KubeDB itself gives its engines. */
 const capabilities = ['IPC_LOCK', 'SYS_RESOURCE']
 /** Members of a database's spec that name a Secret. */
@@ -41,6 +62,13 @@ const secretFields = ['authSecret', 'configSecret', 'keyFileSecret']
 
 /** A text or a list of texts in CEL. */
 const cel = (value: string | readonly string[]): string => JSON.stringify(value)
+/** Any JSON in CEL, whose maps want members of one type. */
+const dynamic = (value: unknown): string =>
+  isObject(value)
+    ? `dyn({${Object.entries(value)
+        .map(([key, member]) => `${cel(key)}: ${dynamic(member)}`)
+        .join(', ')}})`
+    : `dyn(${JSON.stringify(value)})`
 const isMap = (value: string) => `type(${value}) == map`
 const all = (of: string, name: string, condition: string) => `${of}.all(${name}, ${condition})`
 
@@ -57,6 +85,11 @@ function plainSecurity(context: string): string {
     .join(' && ')
 }
 
+/** @returns an expression: this member of a container is a probe that KubeDB's webhook has written */
+function kubedbsProbe(container: string, field: string): string {
+  return `request.resource.resource == "mongodbs" && ${container}.name == "mongodb" && ${field} in ${cel(probeFields)} && ${container}[${field}] in variables.mongodbProbes`
+}
+
 /** @returns an expression: this pod template is bounded */
 function plainTemplate(template: string): string {
   const spec = `${template}.spec`
@@ -64,7 +97,7 @@ function plainTemplate(template: string): string {
     `(!has(${spec}.${name}) || ${all(
       `${spec}.${name}`,
       'c',
-      `${all('c', 'field', `field in ${cel(containerFields)}`)} && (!has(c.env) || ${all('c.env', 'v', `v.name in ${cel(variables)} && !has(v.valueFrom)`)}) && (!has(c.securityContext) || (${plainSecurity('c.securityContext')}))`,
+      `${all('c', 'field', `field in ${cel(containerFields)} || (${kubedbsProbe('c', 'field')})`)} && (!has(c.env) || ${all('c.env', 'v', `v.name in ${cel(variables)} && !has(v.valueFrom)`)}) && (!has(c.securityContext) || (${plainSecurity('c.securityContext')}))`,
     )})`
   return `(!has(${spec}) || (${[
     all(spec, 'field', `field in ${cel(podFields)}`),
@@ -268,6 +301,7 @@ export function admissionPolicy(
           { name: 'written-by-a-function', expression: `request.userInfo.username in ${cel(accounts)}` },
         ],
         variables: [
+          { name: 'mongodbProbes', expression: `[${mongodbProbes.map(dynamic).join(', ')}]` },
           {
             name: 'old',
             expression: 'request.operation == "UPDATE" && has(oldObject.spec) ? oldObject.spec : dyn({})',

