@@ -4,6 +4,7 @@ import { succession } from '../kubedb/bindings/rotation.ts'
 import { kindOf } from '../kubedb/databases/kinds.ts'
 import type { Broker } from '../kubedb/records/broker.ts'
 import type { InstanceRecord } from '../kubedb/records/instance-record.ts'
+import { bindingUse } from '../kubedb/records/same-request.ts'
 import { bindingExpiry } from '../osb/messages/binding-expiry.ts'
 import type { BindBody } from '../osb/messages/requests.ts'
 import { checkBindingParameters } from '../osb/parameters/parameters.ts'
@@ -40,14 +41,27 @@ export async function newBinding(
     }
     return { ...request, expiry }
   }
-  const { service_id: serviceId, plan_id: planId, app_guid: appGuid = '', parameters = {} } = sent
+  const {
+    service_id: serviceId,
+    plan_id: planId,
+    app_guid: appGuid = '',
+    bind_resource: resource = {},
+    parameters = {},
+  } = sent
+  if (appGuid !== '' && resource.app_guid !== undefined && resource.app_guid !== appGuid) {
+    throw new BrokerError(
+      'BadRequest',
+      'bind_resource.app_guid: names another application than app_guid, which is the older name of the same; send one of them, or the same in both',
+    )
+  }
   if (serviceId !== instance.info.serviceId) {
     throw new BrokerError('BadRequest', 'service_id: this instance is of another service')
   }
   // An instance's own plan may have left the catalog; its bindings go on.
   if (planId !== instance.info.planId) await findPlan(config, serviceId, planId)
   const { role } = checkBindingParameters(kindOf(instance.database.kind), parameters)
-  return { bindingId, serviceId, planId, appGuid, parameters, role, expiry, predecessor: undefined }
+  const use = bindingUse(appGuid, resource)
+  return { bindingId, serviceId, planId, appGuid, use, parameters, role, expiry, predecessor: undefined }
 }
 
 /** @returns the instance's plan as the catalog has it now; undefined where it has left the catalog */

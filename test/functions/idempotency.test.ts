@@ -273,6 +273,9 @@ const bindingRequests = [
   'PUT SB same, with an empty app_guid and no parameters',
   'PUT SB other parameters',
   'PUT SB other app',
+  'PUT SB other app in bind_resource',
+  'PUT SB for a route',
+  'PUT SB for two apps',
   'DELETE SB',
 ] as const
 type BindingRequest = (typeof bindingRequests)[number]
@@ -289,6 +292,10 @@ const sendBinding: { [R in BindingRequest]: (subject: Subject) => Promise<OsbAns
     bind(subject, { app_guid: '', bind_resource: {}, parameters: {}, context: { platform: 'kubernetes' } }),
   'PUT SB other parameters': (subject) => bind(subject, { parameters: { role: 'readOnly' } }),
   'PUT SB other app': (subject) => bind(subject, { app_guid: 'another' }),
+  'PUT SB other app in bind_resource': (subject) => bind(subject, { bind_resource: { app_guid: 'another' } }),
+  'PUT SB for a route': (subject) => bind(subject, { bind_resource: { route: 'a.example.com' } }),
+  'PUT SB for two apps': (subject) =>
+    bind(subject, { app_guid: 'one', bind_resource: { app_guid: 'another' } }),
   'DELETE SB': (subject) => subject.broker.delete(pathOf(subject), { query: ids(subject) }),
 }
 
@@ -308,6 +315,9 @@ const bindingTable: { [R in BindingRequest]: BindingRow } = {
   ),
   'PUT SB other parameters': bindingRow('409', '422', '409', '422 ConcurrencyError', undefined),
   'PUT SB other app': bindingRow('409', '422', '409', '422 ConcurrencyError', undefined),
+  'PUT SB other app in bind_resource': bindingRow('409', '422', '409', '422 ConcurrencyError', undefined),
+  'PUT SB for a route': bindingRow('409', '422', '409', '422 ConcurrencyError', undefined),
+  'PUT SB for two apps': bindingRow('400', '400', '400', '400', undefined),
   'DELETE SB': bindingRow('202', '410 {}', '200 {}', '202 same op', '410 {}'),
 }
 

@@ -5,7 +5,6 @@ import {
   BindBody,
   ChangeQuery,
   DeleteQuery,
-  FetchQuery,
   LastOperationQuery,
   ProvisionBody,
   UpdateBody,
@@ -121,6 +120,12 @@ const accepted: [title: string, schema: v.GenericSchema, sent: unknown, parsed: 
     },
   ],
   [
+    'an empty app and null for a route in bind_resource',
+    BindBody,
+    { ...ids, bind_resource: { app_guid: '', route: null, x: null } },
+    { ...ids, bind_resource: { x: null } },
+  ],
+  [
     'a rotation needs only its predecessor',
     BindBody,
     { predecessor_binding_id: 'b', service_id: '' },
@@ -204,6 +209,12 @@ const refused: [title: string, schema: v.GenericSchema, sent: unknown, descripti
     `plan_id: is missing or empty, ${required}`,
   ],
   ['a binding without a plan', BindBody, { service_id: 's' }, `plan_id: is missing or empty, ${required}`],
+  [
+    'an app and a route that are no text',
+    BindBody,
+    { ...ids, bind_resource: { app_guid: 1, route: ['hunter2'] } },
+    'bind_resource.app_guid: must be a string, not a number; bind_resource.route: must be a string, not a list',
+  ],
   [
     'an empty predecessor',
     BindBody,
@@ -307,8 +318,6 @@ const queries: [title: string, schema: v.GenericSchema, text: string, parsed: un
     '?plan_id=p%2F1&service_id=s&accepts_incomplete=true&x=1',
     { service_id: 's', plan_id: 'p/1', accepts_incomplete: true },
   ],
-  ['a fetch without hints', FetchQuery, '?service_id=', {}],
-  ['a fetch with hints', FetchQuery, '?service_id=s&plan_id=p', ids],
   ['a poll without an operation', LastOperationQuery, '?operation=', {}],
   ['a poll', LastOperationQuery, '?operation=provision.a%3Db%20c', { operation: 'provision.a=b c' }],
 ]

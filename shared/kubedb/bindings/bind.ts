@@ -1,6 +1,5 @@
 /** Making service bindings: the record first, then the engine's user. */
 import { BrokerError } from '../../values/errors.ts'
-import { equal, type JsonObject } from '../../values/json.ts'
 import type { Outcome, Role } from '../../values/nouns.ts'
 import { ApiError, translate } from '../cluster/api-error.ts'
 import { Unreachable, type Users } from '../databases/database.ts'
@@ -18,6 +17,7 @@ import { type Broker, newOperationId, Overtaken, timestamp, writeFailed } from '
 import { bindable, binding, bindingState, instanceState } from '../records/decide.ts'
 import type { InstanceRecord } from '../records/instance-record.ts'
 import { fitsRecord } from '../records/record-size.ts'
+import { type BindingAttributes, sameBinding } from '../records/same-request.ts'
 import { ownAccount } from './accounts.ts'
 import { isDeclared } from './declared-users.ts'
 import { openUsers } from './engine.ts'
@@ -27,18 +27,11 @@ import { newNonce, userName } from './passwords.ts'
 import { remove } from './removal.ts'
 import { usersTakeAWhile, write } from './writing.ts'
 
-export interface BindRequest {
+export interface BindRequest extends BindingAttributes {
   bindingId: string
-  serviceId: string
-  planId: string
-  appGuid: string
-  /** as sent; `{}` where none were */
-  parameters: JsonObject
   role: Role
   /** of credentials that are made now */
   expiry: { expiresAt: string; renewBefore: string } | undefined
-  /** id of the binding that this one is to succeed */
-  predecessor: string | undefined
 }
 
 /**
@@ -83,6 +76,7 @@ export async function bind(
     serviceId: request.serviceId,
     planId: request.planId,
     appGuid: request.appGuid,
+    ...(request.use === undefined ? {} : { use: request.use }),
     parameters: request.parameters,
     role: request.role,
     user: userName(request.bindingId, nonce),
@@ -143,18 +137,12 @@ async function bindAgain(
   around: Surroundings | undefined,
 ): Promise<Outcome<Bound>> {
   const { info } = existing
-  const same =
-    info.serviceId === request.serviceId &&
-    info.planId === request.planId &&
-    info.appGuid === request.appGuid &&
-    info.predecessor === request.predecessor &&
-    equal(info.parameters, request.parameters)
   const decision = binding[bindingState(existing)]
-  switch (same ? decision.same : decision.other) {
+  switch (sameBinding(info, request) ? decision.same : decision.other) {
     case 'conflict':
       throw new BrokerError(
         'Conflict',
-        'the binding id is in use with other attributes (service, plan, app, parameters or predecessor)',
+        'the binding id is in use with other attributes (service, plan, app_guid, bind_resource, parameters or predecessor)',
       )
     case 'busy': {
       // A removal that waited for the database may be finished by now, without anybody polling for it.

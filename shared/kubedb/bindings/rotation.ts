@@ -29,7 +29,7 @@ export async function succession(
   if (!source) {
     throw refusal('this service instance has no binding of that id; name one of its bindings that is in use')
   }
-  const { serviceId, planId, appGuid, parameters, role, state } = source.info
+  const { serviceId, planId, appGuid, use, parameters, role, state } = source.info
   if (!own && state !== 'ready') {
     throw refusal(`that binding is ${being[state]}; only one that is in use can be rotated`)
   }
@@ -37,7 +37,7 @@ export async function succession(
     throw refusal(`that binding expired at ${source.info.expiresAt}; make a new binding instead`)
   }
   return {
-    request: { bindingId, serviceId, planId, appGuid, parameters, role, predecessor },
+    request: { bindingId, serviceId, planId, appGuid, use, parameters, role, predecessor },
     known: own !== undefined,
   }
 }

@@ -15,7 +15,10 @@ export const BindingInfo = v.object({
   instanceId: v.pipe(v.string(), v.nonEmpty()),
   serviceId: v.string(),
   planId: v.string(),
+  /** `app_guid` as sent */
   appGuid: v.optional(v.string(), ''),
+  /** sha256 of the application and all of `bind_resource`; records of before have none */
+  use: v.optional(v.string()),
   parameters: v.optional(JsonObject, {}),
   role: v.picklist(['owner', 'readWrite', 'readOnly']),
   /** user name inside the engine: its pattern is checked, it reaches statements */

@@ -3,7 +3,7 @@
  * some platforms send them; a wrong member is a mistake by its path.
  */
 import * as v from 'valibot'
-import { isObject, type JsonObject } from '../../values/json.ts'
+import { isObject, Json, type JsonObject } from '../../values/json.ts'
 
 const required = v.pipe(
   v.optional(v.string('must be a non-empty string'), ''),
@@ -59,9 +59,6 @@ export const DeleteQuery = v.object({
   accepts_incomplete: acceptsIncomplete,
 })
 
-/** Query of the two fetches: hints that need not be there. */
-export const FetchQuery = v.object({ service_id: emptyable, plan_id: emptyable })
-
 /** Query of the two last operations. */
 export const LastOperationQuery = v.object({
   service_id: emptyable,
@@ -91,6 +88,21 @@ export const UpdateBody = v.object({
 })
 export type UpdateBody = v.InferOutput<typeof UpdateBody>
 
+/** What the binding is for; platforms add members of their own (OSB: Bind Resource Object). */
+const bindResource = optional(
+  v.pipe(
+    v.custom<object>(isObject, 'must be an object'),
+    v.objectWithRest({ app_guid: emptyable, route: emptyable }, Json),
+    v.transform(
+      ({ app_guid, route, ...others }): JsonObject => ({
+        ...others,
+        ...(app_guid === undefined ? {} : { app_guid }),
+        ...(route === undefined ? {} : { route }),
+      }),
+    ),
+  ),
+)
+
 const NewBindingBody = v.object({
   predecessor_binding_id: v.pipe(
     v.nullish(v.undefined()),
@@ -100,7 +112,7 @@ const NewBindingBody = v.object({
   plan_id: required,
   context: object,
   app_guid: emptyable,
-  bind_resource: object,
+  bind_resource: bindResource,
   parameters: object,
 })
 
