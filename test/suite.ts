@@ -1,7 +1,7 @@
 /** The parts of a test run: which files, the cluster that they share, AVA. */
 import { spawn } from 'node:child_process'
 import { chmod, glob, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { builtFunctions } from '../sandbox/built-functions.ts'
@@ -22,8 +22,11 @@ import { type Counts, tapReader } from './tap.ts'
 const root = join(import.meta.dirname, '..')
 const suites = ['unit', 'cluster', 'functions', 'image']
 
-/** Two cores: more test files at a time than this only make each other's deadlines fail. */
-const concurrency = 2
+/**
+ * Test files at a time. The long ones mostly wait, until a dead function cannot be alive any more, say: one more than
+ * there are processors keeps these busy. With still more, files only make each other's deadlines fail.
+ */
+const concurrency = availableParallelism() + 1
 
 /** Milliseconds in which a test has to end: more than the longest has asked for with t.timeout(). */
 const patience = 25 * 60_000
@@ -142,10 +145,15 @@ export async function runAva(
 }
 
 /** @returns `[12/126 files, about 9 min left]` */
-export function progressOf(files: readonly string[], ran: Seconds, seconds: Seconds): string {
+export function progressOf(
+  files: readonly string[],
+  ran: Seconds,
+  seconds: Seconds,
+  atOnce = concurrency,
+): string {
   const left = files.filter((file) => ran[file] === undefined)
   const ended = files.length - left.length
-  const expected = left.reduce((sum, file) => sum + expectedSeconds(file, seconds), 0) / concurrency
+  const expected = left.reduce((sum, file) => sum + expectedSeconds(file, seconds), 0) / atOnce
   const time = expected > 90 ? `${Math.round(expected / 60)} min` : `${Math.ceil(expected)} s`
   return `[${ended}/${files.length} files${left.length > 0 ? `, about ${time} left` : ''}]`
 }

@@ -25,9 +25,9 @@ test('what took longest the last time runs first; of what never ran the folder t
 
 test('progress tells how many files have ended and how long the others may take', (t) => {
   const known = { 'test/functions/c.test.ts': 300, 'test/unit/d.test.ts': 1 }
-  t.is(progressOf(files, {}, known), '[0/4 files, about 3 min left]')
+  t.is(progressOf(files, {}, known, 2), '[0/4 files, about 3 min left]')
   const most = { 'test/functions/c.test.ts': 280, 'test/unit/a.test.ts': 2, 'test/cluster/b.test.ts': 9 }
-  t.is(progressOf(files, most, known), '[3/4 files, about 1 s left]')
+  t.is(progressOf(files, most, known, 2), '[3/4 files, about 1 s left]')
   t.is(progressOf(files, { ...most, 'test/unit/d.test.ts': 1 }, known), '[4/4 files]')
 })
 
