@@ -18,7 +18,6 @@ export interface CrdCases {
   /** kubedb.com/v1 unless said */
   apiVersion?: string
   databases: { good: Good; bad: Bad }
-  /** Of a good one the title's first word is the type; `databaseRef` is added. */
   opsRequests: { good: Good; bad: Bad }
   versions: { bad: Bad }
 }
@@ -44,6 +43,13 @@ export const versionKind = ({ kind }: CrdCases): Kind => ({
 export const claim = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Gi' } } }
 export const size = { requests: { cpu: '500m', memory: '1Gi' }, limits: { memory: '1Gi' } }
 export const issuerRef = { apiGroup: 'cert-manager.io', kind: 'Issuer', name: 'ca' }
+export const certificate = {
+  alias: 'server',
+  secretName: 'osb-x-server-cert',
+  duration: '2160h',
+  dnsNames: ['a'],
+  subject: {},
+}
 export const databaseRef = { name: 'osb-x' }
 
 /** A pod whose one container has a size. */

@@ -1,84 +1,57 @@
-import {
-  badOfDurableKinds,
-  badOfEveryKind,
-  badOpsOfDurableKinds,
-  badOpsOfEveryKind,
-  goodOfEveryKind,
-  goodOpsOfEveryKind,
-} from './common.ts'
-import { type CrdCases, claim, databaseRef, podOf, size } from './kind.ts'
+import { crdCases, noReplicas } from './common.ts'
+import { claim, podOf, size } from './kind.ts'
 
-const version = '4.2.4'
-
-export const rabbitmq: CrdCases = {
+export const rabbitmq = crdCases({
   kind: 'RabbitMQ',
   plural: 'rabbitmqs',
   apiVersion: 'kubedb.com/v1alpha2',
-  databases: {
-    good: {
-      ...goodOfEveryKind(version),
-      'a single ephemeral one': { version, storageType: 'Ephemeral' },
-      'a cluster': {
-        version,
-        replicas: 3,
-        storageType: 'Durable',
-        storage: { ...claim, storageClassName: 'fast' },
-        podTemplate: podOf('rabbitmq'),
-        deletionPolicy: 'WipeOut',
-      },
-      'one that speaks AMQP alone': {
-        version,
-        disabledProtocols: ['mqtt', 'stomp', 'web_mqtt', 'web_stomp'],
-      },
-      'one with TLS switched on': { version, enableSSL: true },
-      'one with settings': {
-        version,
-        configuration: { inline: { 'rabbitmq.conf': 'channel_max = 100\n' } },
-      },
+  version: '4.2.4',
+  good: {
+    'a single ephemeral one': { storageType: 'Ephemeral' },
+    'a cluster': {
+      replicas: 3,
+      storageType: 'Durable',
+      storage: { ...claim, storageClassName: 'fast' },
+      podTemplate: podOf('rabbitmq'),
+      deletionPolicy: 'WipeOut',
     },
-    bad: {
-      ...badOfEveryKind(version),
-      ...badOfDurableKinds(version),
-      'an unknown protocol': [
-        { version, disabledProtocols: ['kafka'] },
-        /spec.disabledProtocols\[0\]: Unsupported value/,
-      ],
-      "another kind's topology": [{ version, topology: {} }, /unknown field \\"spec.topology\\"/],
-      "another kind's way to do without passwords": [
-        { version, disableAuth: true },
-        /unknown field \\"spec.disableAuth\\"/,
-      ],
+    'one that speaks AMQP alone': {
+      disabledProtocols: ['mqtt', 'stomp', 'web_mqtt', 'web_stomp'],
+    },
+    'one with TLS switched on': { enableSSL: true },
+    'one with settings': {
+      configuration: { inline: { 'rabbitmq.conf': 'channel_max = 100\n' } },
     },
   },
-  opsRequests: {
-    good: {
-      ...goodOpsOfEveryKind(version),
-      HorizontalScaling: { horizontalScaling: { node: 5 } },
-      VerticalScaling: { apply: 'Always', verticalScaling: { mode: 'Restart', node: { resources: size } } },
-      VolumeExpansion: { volumeExpansion: { mode: 'Online', node: '20Gi' } },
-      Reconfigure: {
-        configuration: { applyConfig: { 'rabbitmq.conf': 'channel_max = 100\n' }, restart: 'auto' },
-      },
-      'Reconfigure to nothing': { configuration: { removeCustomConfig: true } },
-      StorageMigration: { timeout: '1h', migration: { storageClassName: 'fast' } },
-    },
-    bad: {
-      ...badOpsOfEveryKind,
-      ...badOpsOfDurableKinds,
-      "other kinds' replicas": [
-        { databaseRef, type: 'HorizontalScaling', horizontalScaling: { replicas: 3 } },
-        /unknown field \\"spec.horizontalScaling.replicas\\"/,
-      ],
-      "the container's name": [
-        { databaseRef, type: 'VerticalScaling', verticalScaling: { rabbitmq: {} } },
-        /unknown field \\"spec.verticalScaling.rabbitmq\\"/,
-      ],
-    },
+  bad: {
+    'an unknown protocol': [
+      { disabledProtocols: ['kafka'] },
+      /spec.disabledProtocols\[0\]: Unsupported value/,
+    ],
+    "another kind's topology": [{ topology: {} }, /unknown field \\"spec.topology\\"/],
+    "another kind's way to do without passwords": [
+      { disableAuth: true },
+      /unknown field \\"spec.disableAuth\\"/,
+    ],
   },
-  versions: {
-    bad: {
-      'without images': [{ version }, /spec.db: Required value/],
-      'a distribution': [{ version, distribution: 'Official' }, /unknown field \\"spec.distribution\\"/],
+  goodOps: {
+    HorizontalScaling: { horizontalScaling: { node: 5 } },
+    VerticalScaling: { apply: 'Always', verticalScaling: { mode: 'Restart', node: { resources: size } } },
+    VolumeExpansion: { volumeExpansion: { mode: 'Online', node: '20Gi' } },
+    Reconfigure: {
+      configuration: { applyConfig: { 'rabbitmq.conf': 'channel_max = 100\n' }, restart: 'auto' },
     },
+    'Reconfigure to nothing': { configuration: { removeCustomConfig: true } },
+    StorageMigration: { timeout: '1h', migration: { storageClassName: 'fast' } },
   },
-}
+  badOps: {
+    ...noReplicas,
+    "the container's name": [
+      { type: 'VerticalScaling', verticalScaling: { rabbitmq: {} } },
+      /unknown field \\"spec.verticalScaling.rabbitmq\\"/,
+    ],
+  },
+  badVersions: {
+    'a distribution': [{ distribution: 'Official' }, /unknown field \\"spec.distribution\\"/],
+  },
+})
