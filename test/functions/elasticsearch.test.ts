@@ -5,11 +5,11 @@ import { Client as OpenSearchClient } from '@opensearch-project/opensearch'
 import test, { type ExecutionContext } from 'ava'
 import { opensearchEngine } from '../../sandbox/engines/opensearch.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { bindingPath, instancePath, type OsbAnswer, useBroker } from '../support/broker.ts'
+import { bindingPath, instancePath, useBroker } from '../support/broker.ts'
 import { textAt } from '../support/cluster.ts'
 import { addressOf } from '../support/inventory.ts'
 import { offerOf } from '../support/offers.ts'
-import { credentialsIn } from '../support/platform.ts'
+import { brief, credentialsIn } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test)
@@ -17,8 +17,6 @@ const broker = useBroker(test)
 /** one node whose data is gone with it */
 const { serviceId, planId } = offerOf('elasticsearch', 'demo-elasticsearch')
 const ids = `service_id=${serviceId}&plan_id=${planId}&accepts_incomplete=true`
-
-const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 500)}`
 
 async function provisioned(t: ExecutionContext, version: string): Promise<string> {
   const id = randomUUID()

@@ -5,13 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import { Kafka, logLevel } from 'kafkajs'
 import { resolveServiceNames } from '../../sandbox/names.ts'
-import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/records/names.ts'
+import { databaseName } from '../../shared/kubedb/records/names.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { type OsbAnswer, useBroker } from '../support/broker.ts'
+import { useBroker } from '../support/broker.ts'
 import { catalogWith } from '../support/catalog-parts.ts'
 import { at, textAt } from '../support/cluster.ts'
+import { assertDeprovisioned, assertUnbound } from '../support/kind-life.ts'
 import { offerOf } from '../support/offers.ts'
-import { credentialsIn, platformOf } from '../support/platform.ts'
+import { brief, credentialsIn, platformOf } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test)
@@ -20,8 +21,7 @@ test.before('names of Services resolve', () => resolveServiceNames(cluster.names
 
 const small = offerOf('kafka', 'small')
 const large = offerOf('kafka', 'large-ha')
-
-const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
+const traces = { plural: 'kafkas', also: ['services'] }
 
 /** What an application makes of its credentials. */
 const clientOf = (credentials: JsonObject) =>
@@ -70,20 +70,6 @@ async function describe(credentials: JsonObject): Promise<number> {
     .describeCluster()
     .then(({ brokers }) => brokers.length)
     .finally(() => admin.disconnect())
-}
-
-async function remaining(instanceId: string): Promise<unknown[]> {
-  const label = `labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
-  const ofDatabase = `labelSelector=app.kubernetes.io%2Finstance%3D${databaseName(instanceId, 40)}`
-  const paths = [
-    `${cluster.recordsPath()}?${label}`,
-    `${cluster.databasesPath('kafkas')}?${label}`,
-    ...['pods', 'secrets', 'services', 'persistentvolumeclaims'].map(
-      (one) => `${cluster.databasesPath(one)}?${ofDatabase}`,
-    ),
-  ]
-  const found = await Promise.all(paths.map((path) => cluster.admin('GET', path)))
-  return found.flatMap(({ body }) => at(body, 'items') ?? [])
 }
 
 /** Has KubeDB make another password. */
@@ -148,14 +134,9 @@ test('a single node: provisioned, bound, used, changed, unbound, deprovisioned',
   t.is(await describe(now), 1)
   await t.throwsAsync(describe(credentials), { message: /Authentication failed/ })
 
-  for (const id of [one, other])
-    t.is((await platform.unbind(instanceId, id, { asynchronous: false })).status, 200)
+  for (const id of [one, other]) await assertUnbound(t, platform, instanceId, id)
   t.is((await platform.fetchBinding(instanceId, one)).status, 404)
-  const end = await platform.settle(instanceId, await platform.deprovision(instanceId))
-  t.is(end.status, 410, brief(end))
-  t.deepEqual(await remaining(instanceId), [])
-  for (const { password } of [credentials, now])
-    t.false(broker.lines.some((line) => line.includes(String(password))))
+  await assertDeprovisioned(t, broker, platform, instanceId, traces, [credentials, now])
 })
 
 test('brokers and controllers: bound by the names of the brokers, and given one more', async (t) => {
@@ -177,7 +158,6 @@ test('brokers and controllers: bound by the names of the brokers, and given one 
   t.deepEqual(await read(credentials, 'notes', 1), ['first'])
   const smaller = await platform.update(instanceId, { storage: '1Gi' })
   t.is(smaller.status, 400, brief(smaller))
-  t.is((await platform.unbind(instanceId, bindingId, { asynchronous: false })).status, 200)
-  t.is((await platform.settle(instanceId, await platform.deprovision(instanceId))).status, 410)
-  t.deepEqual(await remaining(instanceId), [])
+  await assertUnbound(t, platform, instanceId, bindingId)
+  await assertDeprovisioned(t, broker, platform, instanceId, traces, [credentials])
 })

@@ -6,14 +6,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { Client } from 'pg'
 import { databaseName } from '../../shared/kubedb/records/names.ts'
-import { type OsbAnswer, openBroker, type TestBroker } from '../support/broker.ts'
+import { openBroker, type TestBroker } from '../support/broker.ts'
 import { at, textAt, useCluster } from '../support/cluster.ts'
 import { addressOf, canUse, inventoryOf, isEmpty } from '../support/inventory.ts'
-import { credentialsIn, type Platform, platformOf } from '../support/platform.ts'
+import { brief, credentialsIn, type Platform, platformOf } from '../support/platform.ts'
 
 const cluster = useCluster(test)
-
-const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
 
 async function open(t: ExecutionContext): Promise<{ broker: TestBroker; platform: Platform }> {
   const broker = await openBroker(t, { cluster })

@@ -19,7 +19,7 @@ import { type OsbAnswer, openBroker, type TestBroker } from '../support/broker.t
 import { at, objectIn, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { addressOf, canUse, databaseObject, inventoryOf, isEmpty, phaseIs } from '../support/inventory.ts'
 import { timePasses, twoHoursPass } from '../support/passing-time.ts'
-import { credentialsIn, type Platform, platformOf } from '../support/platform.ts'
+import { brief, credentialsIn, type Platform, platformOf } from '../support/platform.ts'
 import { setSwitches } from '../support/switches.ts'
 
 const calm = useCluster(test)
@@ -31,8 +31,6 @@ const pending = useCluster(test)
 const stuck = useCluster(test)
 /** where OpsRequests are made to fail */
 const failing = useCluster(test)
-
-const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
 
 async function open(
   t: ExecutionContext,

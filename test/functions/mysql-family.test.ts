@@ -2,15 +2,17 @@
 import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import test from 'ava'
-import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
+import type { Connection, RowDataPacket } from 'mysql2/promise'
 import { resolveServiceNames } from '../../sandbox/names.ts'
-import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/records/names.ts'
+import { databaseName } from '../../shared/kubedb/records/names.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { type OsbAnswer, useBroker } from '../support/broker.ts'
+import { useBroker } from '../support/broker.ts'
 import { catalogWith } from '../support/catalog-parts.ts'
-import { at, textAt } from '../support/cluster.ts'
+import { at } from '../support/cluster.ts'
+import { assertDeprovisioned, assertUnbound, bound, remaining } from '../support/kind-life.ts'
+import { usingMySql } from '../support/mysql.ts'
 import { type Offer, offerOf } from '../support/offers.ts'
-import { credentialsIn, platformOf } from '../support/platform.ts'
+import { brief, credentialsIn, platformOf } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test)
@@ -56,8 +58,6 @@ const candidates: Candidate[] = [
   },
 ]
 
-const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
-
 test.serial('none of them is offered until its part is in the catalog', async (t) => {
   const place = { organization_guid: 'org', space_guid: 'space' }
   t.is(await readFile(broker.catalogFile, 'utf8'), catalogWith([]))
@@ -71,35 +71,9 @@ test.serial('none of them is offered until its part is in the catalog', async (t
   for (const { offer } of candidates) t.true(catalog.text.includes(offer.serviceId))
 })
 
-/** What an application does with nothing but the URI of its binding. */
-async function using<T>(credentials: JsonObject, work: (client: Connection) => Promise<T>): Promise<T> {
-  const client = await createConnection(textAt(credentials, 'uri'))
-  // a session that is ended is told by its next statement
-  client.on('error', () => undefined)
-  try {
-    return await work(client)
-  } finally {
-    client.destroy()
-  }
-}
-
 async function ask(client: Connection, statement: string): Promise<unknown> {
   const [[row]] = await client.query<RowDataPacket[]>(statement)
   return row && Object.values(row)[0]
-}
-
-async function remaining({ plural }: Candidate, instanceId: string): Promise<unknown[]> {
-  const label = `labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
-  const ofDatabase = `labelSelector=app.kubernetes.io%2Finstance%3D${databaseName(instanceId, 32)}`
-  const paths = [
-    `${cluster.recordsPath()}?${label}`,
-    `${cluster.databasesPath(plural)}?${label}`,
-    ...['pods', 'secrets', 'persistentvolumeclaims'].map(
-      (one) => `${cluster.databasesPath(one)}?${ofDatabase}`,
-    ),
-  ]
-  const found = await Promise.all(paths.map((path) => cluster.admin('GET', path)))
-  return found.flatMap(({ body }) => at(body, 'items') ?? [])
 }
 
 for (const candidate of candidates) {
@@ -107,18 +81,15 @@ for (const candidate of candidates) {
     const platform = platformOf(broker, candidate.offer)
     const instanceId = await platform.instance()
     const [first, second] = [randomUUID(), randomUUID()]
-    const bound = async (id: string, role: string) => {
-      const answer = await platform.bind(instanceId, id, { asynchronous: false, parameters: { role } })
-      t.is(answer.status, 201, brief(answer))
-      return credentialsIn(answer)
-    }
-    const [owner, reader] = [await bound(first, 'owner'), await bound(second, 'readOnly')]
+    const traces = { plural: candidate.plural, longest: 32 }
+    const owner = await bound(t, platform, instanceId, first, 'owner')
+    const reader = await bound(t, platform, instanceId, second, 'readOnly')
     t.like(owner, { type: candidate.type, protocol: 'mysql', database: 'app' })
     t.deepEqual(credentialsIn(await platform.fetchBinding(instanceId, first)), owner)
-    t.true((await remaining(candidate, instanceId)).length > 0)
+    t.true((await remaining(cluster, instanceId, traces)).length > 0)
     await runPrograms(t, cluster, owner, 'mysql', { js: 'mysql2/promise', python: 'pymysql' })
 
-    await using(owner, async (client) => {
+    await usingMySql(owner, async (client) => {
       if (candidate.refused) await t.throwsAsync(client.query(candidate.refused), { message: /primary key/i })
       t.regex(String(await ask(client, 'SELECT VERSION()')), candidate.says)
       await client.query('CREATE TABLE notes (line varchar(20) PRIMARY KEY)')
@@ -135,24 +106,19 @@ for (const candidate of candidates) {
     )
     t.is(at(live.body, 'spec', 'replicas'), candidate.servers)
 
-    await using(reader, async (client) => {
+    await usingMySql(reader, async (client) => {
       t.is(await ask(client, 'SELECT line FROM notes'), 'first')
       t.is(await ask(client, 'SELECT @@GLOBAL.max_connections'), 77)
       await t.throwsAsync(client.query('DELETE FROM notes'), { code: 'ER_TABLEACCESS_DENIED_ERROR' })
-      const parting = await platform.unbind(instanceId, second, { asynchronous: false })
-      t.is(parting.status, 200, brief(parting))
+      await assertUnbound(t, platform, instanceId, second)
       // an open connection is of no use to a binding that is gone
       await t.throwsAsync(client.query('SELECT 1'))
     })
     await t.throwsAsync(
-      using(reader, (client) => ask(client, 'SELECT 1')),
+      usingMySql(reader, (client) => ask(client, 'SELECT 1')),
       { code: 'ER_ACCESS_DENIED_ERROR' },
     )
-    t.is((await platform.unbind(instanceId, first, { asynchronous: false })).status, 200)
-    const end = await platform.settle(instanceId, await platform.deprovision(instanceId))
-    t.is(end.status, 410, brief(end))
-    t.deepEqual(await remaining(candidate, instanceId), [])
-    for (const { password } of [owner, reader])
-      t.false(broker.lines.some((line) => line.includes(String(password))))
+    await assertUnbound(t, platform, instanceId, first)
+    await assertDeprovisioned(t, broker, platform, instanceId, traces, [owner, reader])
   })
 }

@@ -13,7 +13,7 @@ import { shapeOf } from '../support/fault-call.ts'
 import { type FaultLane, openFaultLane } from '../support/fault-lane.ts'
 import { holdBefore, shapesOf } from '../support/hold.ts'
 import { canUse, inventoryOf, isEmpty, orphansOf, phaseIs } from '../support/inventory.ts'
-import { credentialsIn } from '../support/platform.ts'
+import { brief, credentialsIn } from '../support/platform.ts'
 import { setSwitches } from '../support/switches.ts'
 
 const cluster = useCluster(test)
@@ -68,8 +68,6 @@ async function assertUnbound(
   )
   t.deepEqual(users, bindings.map((one) => one.user).toSorted(), where)
 }
-
-const brief = (answer: OsbAnswer) => `${answer.status} ${answer.text.slice(0, 200)}`
 
 /** A ready instance with a binding, so that nothing in it is for the first time. */
 async function used(lane: FaultLane): Promise<string> {

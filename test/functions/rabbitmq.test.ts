@@ -4,13 +4,13 @@ import { writeFile } from 'node:fs/promises'
 import { type ChannelModel, connect } from 'amqplib'
 import test from 'ava'
 import { resolveServiceNames } from '../../sandbox/names.ts'
-import { databaseName, hash26, instanceLabel } from '../../shared/kubedb/records/names.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { type OsbAnswer, useBroker } from '../support/broker.ts'
+import { useBroker } from '../support/broker.ts'
 import { catalogWith } from '../support/catalog-parts.ts'
-import { at, textAt } from '../support/cluster.ts'
+import { textAt } from '../support/cluster.ts'
+import { assertDeprovisioned, assertUnbound, bound, remaining } from '../support/kind-life.ts'
 import { offerOf } from '../support/offers.ts'
-import { credentialsIn, platformOf } from '../support/platform.ts'
+import { brief, credentialsIn, platformOf } from '../support/platform.ts'
 import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test)
@@ -18,8 +18,7 @@ const { cluster } = broker
 test.before('names of Services resolve', () => resolveServiceNames(cluster.names))
 
 const small = offerOf('rabbitmq', 'small')
-
-const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
+const traces = { plural: 'rabbitmqs', also: ['services'] }
 
 /** What an application does with nothing but the URI of its binding. */
 async function using<T>(credentials: JsonObject, work: (client: ChannelModel) => Promise<T>): Promise<T> {
@@ -68,33 +67,14 @@ const take = (client: ChannelModel, queue: string) =>
 
 const refused = { message: /ACCESS_REFUSED|403/ }
 
-async function remaining(instanceId: string): Promise<unknown[]> {
-  const label = `labelSelector=${instanceLabel}%3D${hash26(instanceId)}`
-  const ofDatabase = `labelSelector=app.kubernetes.io%2Finstance%3D${databaseName(instanceId, 40)}`
-  const paths = [
-    `${cluster.recordsPath()}?${label}`,
-    `/apis/kubedb.com/v1alpha2/namespaces/${cluster.namespaces.databases}/rabbitmqs?${label}`,
-    ...['pods', 'secrets', 'services', 'persistentvolumeclaims'].map(
-      (one) => `${cluster.databasesPath(one)}?${ofDatabase}`,
-    ),
-  ]
-  const found = await Promise.all(paths.map((path) => cluster.admin('GET', path)))
-  return found.flatMap(({ body }) => at(body, 'items') ?? [])
-}
-
 test('RabbitMQ: provisioned, bound in every role, used, changed, unbound, deprovisioned', async (t) => {
   await writeFile(broker.catalogFile, catalogWith(['rabbitmq.yaml']))
   const platform = platformOf(broker, small)
   const instanceId = await platform.instance({ database: 'orders' })
   const ids = { owner: randomUUID(), readWrite: randomUUID(), readOnly: randomUUID() }
-  const bound = async (id: string, role: string) => {
-    const answer = await platform.bind(instanceId, id, { asynchronous: false, parameters: { role } })
-    t.is(answer.status, 201, brief(answer))
-    return credentialsIn(answer)
-  }
-  const owner = await bound(ids.owner, 'owner')
-  const writer = await bound(ids.readWrite, 'readWrite')
-  const reader = await bound(ids.readOnly, 'readOnly')
+  const owner = await bound(t, platform, instanceId, ids.owner, 'owner')
+  const writer = await bound(t, platform, instanceId, ids.readWrite, 'readWrite')
+  const reader = await bound(t, platform, instanceId, ids.readOnly, 'readOnly')
   t.like(owner, { type: 'rabbitmq', protocol: 'amqp', vhost: 'orders', port: 5672 })
   t.deepEqual(credentialsIn(await platform.fetchBinding(instanceId, ids.owner)), owner)
   t.is(
@@ -102,7 +82,7 @@ test('RabbitMQ: provisioned, bound in every role, used, changed, unbound, deprov
       .status,
     200,
   )
-  t.true((await remaining(instanceId)).length > 0)
+  t.true((await remaining(cluster, instanceId, traces)).length > 0)
 
   await runPrograms(t, cluster, owner, 'rabbitmq', { js: 'amqplib', python: 'pika' })
 
@@ -152,8 +132,7 @@ test('RabbitMQ: provisioned, bound in every role, used, changed, unbound, deprov
       (other) => new Promise<string>((resolve) => other.once('close', (error) => resolve(String(error)))),
     )
     for (const other of others) other.on('error', () => undefined)
-    const parting = await platform.unbind(instanceId, ids.readOnly, { asynchronous: false })
-    t.is(parting.status, 200, brief(parting))
+    await assertUnbound(t, platform, instanceId, ids.readOnly)
     for (const reason of await Promise.all(closed)) t.regex(reason, /CONNECTION.FORCED/)
     return close
   })
@@ -163,12 +142,7 @@ test('RabbitMQ: provisioned, bound in every role, used, changed, unbound, deprov
     await t.throwsAsync(publish(client, '', 'jobs', 'x'.repeat(65537)), undefined, 'the new limit holds')
   })
 
-  for (const id of [ids.owner, ids.readWrite])
-    t.is((await platform.unbind(instanceId, id, { asynchronous: false })).status, 200)
+  for (const id of [ids.owner, ids.readWrite]) await assertUnbound(t, platform, instanceId, id)
   t.is((await platform.unbind(instanceId, ids.owner, { asynchronous: false })).status, 410)
-  const end = await platform.settle(instanceId, await platform.deprovision(instanceId))
-  t.is(end.status, 410, brief(end))
-  t.deepEqual(await remaining(instanceId), [])
-  for (const { password } of [owner, writer, reader])
-    t.false(broker.lines.some((line) => line.includes(String(password))))
+  await assertDeprovisioned(t, broker, platform, instanceId, traces, [owner, writer, reader])
 })

@@ -9,13 +9,12 @@ import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
 import { databaseName } from '../../shared/kubedb/records/names.ts'
 import { JsonObject } from '../../shared/values/json.ts'
-import type { OsbAnswer } from '../support/broker.ts'
 import { at, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
 import { openFaultLane } from '../support/fault-lane.ts'
 import { bindingsOf } from '../support/inventory.ts'
 import { offerOf } from '../support/offers.ts'
-import { credentialsIn } from '../support/platform.ts'
+import { brief, credentialsIn } from '../support/platform.ts'
 import { opensRedis } from '../support/redis.ts'
 import { setSwitches } from '../support/switches.ts'
 import { usersRequestsCarriedOut, usersRequestsOf } from '../support/users-requests.ts'
@@ -25,8 +24,6 @@ const offer = offerOf('redis', 'small')
 /** where KubeDB misbehaves, for one test after the other */
 const unwilling = useCluster(test)
 const willing = useCluster(test)
-
-const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
 
 async function begin(t: ExecutionContext, cluster: TestCluster) {
   const lane = await openFaultLane(t, { cluster, offer })

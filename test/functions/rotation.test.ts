@@ -7,11 +7,9 @@ import { bindableEngines, insideOf } from '../support/bindable-engines.ts'
 import { bindingPath, type OsbAnswer, openBroker, type TestBroker } from '../support/broker.ts'
 import { at, textAt, useCluster } from '../support/cluster.ts'
 import { canUse, inventoryOf, isEmpty } from '../support/inventory.ts'
-import { credentialsIn, planId, platformOf, serviceId } from '../support/platform.ts'
+import { brief, credentialsIn, planId, platformOf, serviceId } from '../support/platform.ts'
 
 const cluster = useCluster(test)
-
-const brief = ({ status, text }: OsbAnswer) => `${status} ${text.slice(0, 300)}`
 
 /** The catalog with another text in a plan, `small` of PostgreSQL unless told. */
 async function edit(broker: TestBroker, plan: string, id = planId): Promise<void> {

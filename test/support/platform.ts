@@ -97,3 +97,8 @@ export function credentialsIn(answer: OsbAnswer): JsonObject {
   if (found === undefined) throw new Error(`no credentials in ${answer.status} ${answer.text}`)
   return objectIn(JSON.stringify(found))
 }
+
+/** @returns an answer as failed assertions show it */
+export function brief({ status, text }: OsbAnswer): string {
+  return `${status} ${text.slice(0, 500)}`
+}
