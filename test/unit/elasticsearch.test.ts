@@ -1,14 +1,27 @@
 import { Client } from '@elastic/elasticsearch'
 import { Client as OpenSearchClient } from '@opensearch-project/opensearch'
 import test from 'ava'
-import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { elasticsearch } from '../../shared/kubedb/databases/elasticsearch.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { asked as askedOf, hostile, issuer, issuerRef, other, planned as plan } from './kind-changes.ts'
+import {
+  expanded,
+  hostile,
+  issuer,
+  issuerRef,
+  migrated,
+  other,
+  reachIn,
+  recertified,
+  resized,
+  scaled,
+  sized,
+  testRefused,
+  testsOf,
+  toFast,
+  upgraded,
+} from './kind-changes.ts'
 
-const asked = (name: string, wanted = {}) => askedOf('elasticsearch', name, wanted)
-const planned = (had: ReturnType<typeof asked>, wanted: ReturnType<typeof asked>, live = had.spec) =>
-  plan(elasticsearch, had, wanted, live)
+const { asked, testChanges, testNoWay } = testsOf(elasticsearch, 'elasticsearch')
 const inside = { addresses: 'cluster', instance: 'i' } as const
 const claim = (size: string) => ({
   accessModes: ['ReadWriteOnce'],
@@ -72,21 +85,18 @@ const small = {
   },
 }
 
-for (const [what, template, wanted, message] of [
-  [
-    'roles without master nodes',
+testRefused(elasticsearch, 'xpack-9.2.3', {
+  'roles without master nodes': [
     combined,
     { spec: { topology: { data: { replicas: 1 }, ingest: { replicas: 1 } } } },
     /^parameters\.spec\.topology\.master: missing/,
   ],
-  [
-    'roles without data nodes',
+  'roles without data nodes': [
     combined,
     { spec: { topology: { master: { replicas: 1 }, ingest: { replicas: 1 } } } },
     /^parameters\.spec\.topology\.data: missing/,
   ],
-  [
-    'sizes of nodes with roles at the top',
+  'sizes of nodes with roles at the top': [
     combined,
     {
       spec: {
@@ -96,15 +106,13 @@ for (const [what, template, wanted, message] of [
     },
     /^parameters\.spec\.replicas: stands below the roles of topology/,
   ],
-  ['too little memory', { ...combined, ...small }, {}, /podTemplate: 128Mi of memory are too little/],
-  [
-    'a cluster without login',
+  'too little memory': [{ ...combined, ...small }, {}, /podTemplate: 128Mi of memory are too little/],
+  'a cluster without login': [
     { ...combined, disableSecurity: true },
     {},
     /disableSecurity: bindings have users/,
   ],
-  [
-    'an Elasticsearch for clients with certificates only',
+  'an Elasticsearch for clients with certificates only': [
     {
       ...combined,
       configuration: {
@@ -114,8 +122,7 @@ for (const [what, template, wanted, message] of [
     {},
     /configuration\.inline\.elasticsearch\.yml: xpack\.security.* demands a certificate of every client, and bindings have a password/,
   ],
-  [
-    'an OpenSearch for clients with certificates only',
+  'an OpenSearch for clients with certificates only': [
     {
       ...combined,
       configuration: {
@@ -125,166 +132,105 @@ for (const [what, template, wanted, message] of [
     {},
     /configuration\.inline\.opensearch\.yml: plugins\.security.* demands a certificate of every client/,
   ],
-  [
-    'an OpenSearch in the clear',
+  'an OpenSearch in the clear': [
     combined,
     { version: 'opensearch-3.4.0', spec: { enableSSL: false } },
     /^parameters\.spec\.enableSSL: KubeDB cannot change/,
   ],
-  [
-    'an old version',
+  'an old version': [
     combined,
     { version: 'xpack-6.8.23' },
     /^parameters\.version: xpack-6\.8\.23 is not offered/,
   ],
-  [
-    'another make',
+  'another make': [
     combined,
     { version: 'searchguard-7.9.3' },
     /^parameters\.version: searchguard-7\.9\.3 is not offered/,
   ],
-] as const) {
-  test(`refused: ${what}`, (t) => {
-    t.throws(() => build(template, wanted), { name: 'BrokerError', message })
-  })
-}
-
-const sized = (cpu: string, memory: string) => ({
-  resources: { requests: { cpu, memory }, limits: { memory } },
 })
-const migrated = { storageClassName: 'fast', oldPVReclaimPolicy: 'Delete' }
 
-for (const [what, had, wanted, steps] of [
-  [
-    'cpu of nodes that do everything',
+testChanges({
+  'cpu of nodes that do everything': [
     asked('small'),
     asked('small', { cpu: '1' }),
-    ['VerticalScaling', { verticalScaling: { node: sized('1', '2Gi') } }],
+    resized({ node: sized('1', '2Gi') }),
   ],
-  [
-    'cpu of nodes with data',
+  'cpu of nodes with data': [
     asked('large-ha'),
     asked('large-ha', { cpu: '4' }),
-    ['VerticalScaling', { verticalScaling: { data: sized('4', '8Gi') } }],
+    resized({ data: sized('4', '8Gi') }),
   ],
-  [
-    'disks of nodes that do everything',
+  'disks of nodes that do everything': [
     asked('small'),
     asked('small', { storage: '20Gi' }),
-    ['VolumeExpansion', { volumeExpansion: { mode: 'Online', node: '20Gi' } }],
+    expanded({ node: '20Gi' }),
   ],
-  [
-    'disks of nodes with data',
+  'disks of nodes with data': [
     asked('large-ha'),
     asked('large-ha', { storage: '200Gi' }),
-    ['VolumeExpansion', { volumeExpansion: { mode: 'Online', data: '200Gi' } }],
+    expanded({ data: '200Gi' }),
   ],
-  [
-    'class of one node',
-    asked('small'),
-    asked('small', { storageClass: 'fast' }),
-    ['StorageMigration', { migration: { node: migrated } }],
-  ],
-  [
-    'class of nodes with roles',
+  'class of one node': [asked('small'), asked('small', { storageClass: 'fast' }), migrated({ node: toFast })],
+  'class of nodes with roles': [
     asked('large-ha'),
     asked('large-ha', { storageClass: 'fast' }),
-    ['StorageMigration', { migration: { data: migrated, master: migrated, ingest: migrated } }],
+    migrated({ data: toFast, master: toFast, ingest: toFast }),
   ],
-  [
-    'nodes that do everything',
-    asked('large'),
-    asked('large', { replicas: 5 }),
-    ['HorizontalScaling', { horizontalScaling: { node: 5 } }],
-  ],
-  [
-    'nodes with data',
+  'nodes that do everything': [asked('large'), asked('large', { replicas: 5 }), scaled({ node: 5 })],
+  'nodes with data': [
     asked('large-ha'),
     asked('large-ha', { replicas: 5 }),
-    ['HorizontalScaling', { horizontalScaling: { topology: { data: 5 } } }],
+    scaled({ topology: { data: 5 } }),
   ],
-  [
-    "KubeDB's certificates to an issuer's",
+  "KubeDB's certificates to an issuer's": [
     asked('small'),
     asked('small', { issuer }),
-    ['ReconfigureTLS', { tls: { issuerRef } }],
+    recertified({ issuerRef }),
   ],
-  [
-    'issuer',
+  issuer: [
     asked('small', { issuer }),
     asked('small', { issuer: other }),
-    ['ReconfigureTLS', { tls: { issuerRef: { apiGroup: 'cert-manager.io', ...other } } }],
+    recertified({ issuerRef: { apiGroup: 'cert-manager.io', ...other } }),
   ],
-  [
-    'encryption, which ends',
+  'encryption, which ends': [
     asked('elasticsearch'),
     asked('elasticsearch', { spec: { enableSSL: false } }),
-    ['ReconfigureTLS', { tls: { remove: true } }],
+    recertified({ remove: true }),
   ],
-  [
-    'version',
-    asked('small', { version: 'xpack-8.19.9' }),
-    asked('small'),
-    ['UpdateVersion', { updateVersion: { targetVersion: 'xpack-9.2.3' } }],
-  ],
-] as const) {
-  test(`a change of ${what}`, (t) => {
-    t.deepEqual<unknown, unknown>(planned(had, wanted), steps)
-  })
-}
+  version: [asked('small', { version: 'xpack-8.19.9' }), asked('small'), upgraded('xpack-9.2.3')],
+})
 
-for (const [what, had, wanted, reason] of [
-  [
-    'roles for nodes that do everything',
+testNoWay({
+  'roles for nodes that do everything': [
     asked('large'),
     asked('large-ha'),
     /topology: nodes that do everything cannot be given roles.*copy the data/,
   ],
-  ['everything for nodes with roles', asked('large-ha'), asked('large'), /topology: .*nor the reverse/],
-  [
-    'memory into a disk',
+  'everything for nodes with roles': [asked('large-ha'), asked('large'), /topology: .*nor the reverse/],
+  'memory into a disk': [
     asked('demo-elasticsearch'),
     asked('small'),
     /storageType: data cannot move between memory and disk/,
   ],
-  ['smaller disks', asked('large'), asked('small'), /storage of node: a disk cannot shrink; it is 100Gi now/],
-  [
-    'an older version',
+  'smaller disks': [asked('large'), asked('small'), /storage of node: a disk cannot shrink; it is 100Gi now/],
+  'an older version': [
     asked('small'),
     asked('small', { version: 'xpack-8.19.9' }),
     /version: xpack-9\.2\.3 cannot go back to xpack-8\.19\.9/,
   ],
-  [
-    'another make',
+  'another make': [
     asked('small'),
     asked('small', { version: 'opensearch-3.4.0' }),
     /version: xpack-9\.2\.3 cannot become opensearch-3\.4\.0, which is another make/,
   ],
-  [
-    "an issuer's certificates to KubeDB's",
+  "an issuer's certificates to KubeDB's": [
     asked('small', { issuer }),
     asked('small'),
     /tls: certificates of an issuer cannot be exchanged for KubeDB's own/,
   ],
-] as const) {
-  test(`no way: ${what}`, (t) => {
-    t.regex(String(planned(had, wanted)), reason)
-  })
-}
+})
 
-const reach: Reach = {
-  name: 'osb-x',
-  namespace: 'dbs',
-  spec: asked('small').spec,
-  scheme: 'https',
-  host: 'osb-x.dbs.svc',
-  external: false,
-  hosts: ['osb-x.dbs.svc'],
-  port: 9200,
-  database: '',
-  query: '',
-  caBundle: 'PEM',
-}
+const reach = reachIn('dbs', { spec: asked('small').spec, scheme: 'https', port: 9200, caBundle: 'PEM' })
 
 test('a URI gives the drivers back what it was made of, however hostile', (t) => {
   for (const [name, password] of hostile) {

@@ -1,7 +1,7 @@
 import test from 'ava'
-import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { kafka } from '../../shared/kubedb/databases/kafka.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
+import { changeOf, reachIn, testRefused } from './kind-changes.ts'
 
 const inside = { addresses: 'cluster', instance: 'i' } as const
 const storage = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Gi' } } }
@@ -32,22 +32,21 @@ test('a plan becomes a complete spec, the defaults of KubeDB that matter written
   })
 })
 
-const refused: [what: string, spec: JsonObject, message: RegExp][] = [
-  ['no passwords', { disableSecurity: true }, /spec\.disableSecurity: anybody in the cluster/],
-  ['TLS', { enableSSL: true, tls: {} }, /spec\.tls: this broker does not offer Kafka with TLS/],
-  ['replicas beside roles', { ...dedicated, replicas: 3 }, /spec\.replicas: stands below the roles/],
-  ['brokers alone', { topology: { broker: {} } }, /spec\.topology\.controller: missing/],
-  ['no nodes', { replicas: 0 }, /spec\.replicas: send 1 or more/],
-]
-for (const [what, spec, message] of refused) {
-  test(`refused: ${what}`, (t) => {
-    const template = spec.topology ? {} : combined
-    t.throws(() => kafka.build({ ...template, ...spec }, { version }, inside), {
-      name: 'BrokerError',
-      message,
-    })
-  })
-}
+testRefused(kafka, version, {
+  'no passwords': [
+    { ...combined, disableSecurity: true },
+    {},
+    /spec\.disableSecurity: anybody in the cluster/,
+  ],
+  TLS: [
+    { ...combined, enableSSL: true, tls: {} },
+    {},
+    /spec\.tls: this broker does not offer Kafka with TLS/,
+  ],
+  'replicas beside roles': [{ ...dedicated, replicas: 3 }, {}, /spec\.replicas: stands below the roles/],
+  'brokers alone': [{ topology: { broker: {} } }, {}, /spec\.topology\.controller: missing/],
+  'no nodes': [{ ...combined, replicas: 0 }, {}, /spec\.replicas: send 1 or more/],
+})
 
 test('refused: an address outside of the cluster', (t) => {
   t.throws(() => kafka.build(combined, { version }, { ...inside, addresses: 'external' }), {
@@ -56,28 +55,24 @@ test('refused: an address outside of the cluster', (t) => {
   })
 })
 
-const changeOf = (name: string, now: JsonObject, wanted: JsonObject) => {
-  const dimension = kafka.dimensions.find((one) => one.name === name)
-  if (!dimension) throw new Error(`there is no dimension ${name}`)
-  const of = (spec: JsonObject) => dimension.read(kafka.build(spec, { version }, inside))
-  return dimension.change(of(now), of(wanted))
-}
+const change = (name: string, now: JsonObject, wanted: JsonObject) =>
+  changeOf(kafka, name, kafka.build(now, { version }, inside), kafka.build(wanted, { version }, inside))
 
 test('OpsRequests name nodes, or brokers and controllers', (t) => {
-  t.like(changeOf('replicas', combined, { ...combined, replicas: 3 }), {
+  t.like(change('replicas', combined, { ...combined, replicas: 3 }), {
     body: { horizontalScaling: { node: 3 } },
   })
   const { broker, controller } = dedicated.topology
   const more = { topology: { broker: { ...broker, replicas: 4 }, controller } }
-  t.like(changeOf('replicas', dedicated, more), {
+  t.like(change('replicas', dedicated, more), {
     body: { horizontalScaling: { topology: { broker: 4 } } },
   })
   const disk = { ...storage, storageClassName: 'fast' }
   const moved = { topology: { broker: { ...broker, storage: disk }, controller } }
-  t.like(changeOf('storageClass', dedicated, moved), {
+  t.like(change('storageClass', dedicated, moved), {
     body: { migration: { broker: { storageClassName: 'fast' } } },
   })
-  t.like(changeOf('topology', combined, dedicated), { by: 'nothing' })
+  t.like(change('topology', combined, dedicated), { by: 'nothing' })
 })
 
 test('credentials name every broker, and quote the password for clients in Java', (t) => {
@@ -91,17 +86,13 @@ test('credentials name every broker, and quote the password for clients in Java'
   t.deepEqual(kafka.hosts?.({ ...place, spec: kafka.build(combined, { version }, inside) }), [
     'osb-x-0.osb-x-pods.databases.svc',
   ])
-  const reach: Reach = {
+  const reach = reachIn('databases', {
     ...place,
-    scheme: 'http',
     host: 'osb-x-pods.databases.svc',
+    scheme: 'http',
     port: 9092,
-    external: false,
     hosts,
-    database: '',
-    query: '',
-    caBundle: undefined,
-  }
+  })
   t.like(kafka.credentials(reach, { name: 'admin', password: 'a"b\\c' }), {
     type: 'kafka',
     bootstrapServers: hosts.map((host) => `${host}:9092`).join(','),

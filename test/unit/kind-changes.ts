@@ -1,5 +1,6 @@
 /** Specs as the broker builds them, and what it takes to get from one to another: for the tests of every kind. */
-import type { Database, Wanted } from '../../shared/kubedb/databases/database.ts'
+import test from 'ava'
+import type { Database, Reach, Wanted } from '../../shared/kubedb/databases/database.ts'
 import { planUpdate } from '../../shared/kubedb/instances/planner.ts'
 import type { Resolved } from '../../shared/kubedb/records/instance-record.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
@@ -10,31 +11,120 @@ export const issuer = { kind: 'ClusterIssuer', name: 'internal-ca' } as const
 export const issuerRef = { apiGroup: 'cert-manager.io', ...issuer }
 export const other = { kind: 'Issuer', name: 'own-ca' } as const
 
-/** @returns what is asked of KubeDB for a plan of the shipped catalog, at its version unless the parameters say so */
-export function asked(service: string, name: string, wanted: Partial<Wanted> = {}): Resolved {
-  const { plan, kind } = shippedPlan(service, name)
-  const spec = kind.build(plan.spec, { version: plan.version, ...wanted }, inside)
-  return { spec, database: 'app', labels: {}, annotations: {} }
+type Steps = (string | JsonObject)[]
+
+/** Declares the tests that a kind's file has in common with those of the others. */
+export function testsOf(kind: Database, service: string) {
+  /** @returns what is asked of KubeDB for a plan of the shipped catalog, at its version unless the parameters say so */
+  function asked(name: string, wanted: Partial<Wanted> = {}): Resolved {
+    const shipped = shippedPlan(service, name)
+    const spec = shipped.kind.build(shipped.plan.spec, { version: shipped.plan.version, ...wanted }, inside)
+    return { spec, database: 'app', labels: {}, annotations: {} }
+  }
+
+  /** @returns the steps as `type, body` or the path's spec, or the reason why there is no way */
+  function planned(had: Resolved, wanted: Resolved, live: JsonObject = had.spec): Steps | string {
+    const plan = planUpdate(kind, { had, wanted, unfinished: [], live })
+    switch (plan.kind) {
+      case 'nothing':
+        return []
+      case 'impossible':
+        return plan.reason
+      case 'steps':
+        return plan.steps.flatMap(({ change }) =>
+          change.by === 'opsRequest' ? [change.type, change.body] : [change.spec],
+        )
+    }
+  }
+
+  return {
+    asked,
+    planned,
+
+    /** What is changed → what there was, what is wanted, and the steps that lead there. */
+    testChanges(rows: Record<string, [had: Resolved, wanted: Resolved, steps: Steps]>): void {
+      for (const [what, [had, wanted, steps]] of Object.entries(rows)) {
+        test(`a change of ${what}`, (t) => {
+          t.deepEqual(planned(had, wanted), steps)
+        })
+      }
+    },
+
+    /** What cannot be changed → what there was, what is wanted, and the reason. */
+    testNoWay(rows: Record<string, [had: Resolved, wanted: Resolved, reason: RegExp]>): void {
+      for (const [what, [had, wanted, reason]] of Object.entries(rows)) {
+        test(`no way: ${what}`, (t) => {
+          t.regex(String(planned(had, wanted)), reason)
+        })
+      }
+    },
+  }
 }
 
-/** @returns the steps as `type body` or `path value`, or the reason why there is no way */
-export function planned(
+/** @returns how one dimension of a spec becomes that of another */
+export function changeOf(kind: Database, name: string, now: JsonObject, wanted: JsonObject) {
+  const dimension = kind.dimensions.find((one) => one.name === name)
+  if (!dimension) throw new Error(`there is no dimension ${name}`)
+  return dimension.change(dimension.read(now), dimension.read(wanted))
+}
+
+/** What no database can be built of → the spec of the plan, what is wanted, and the message. */
+export function testRefused(
   kind: Database,
-  had: Resolved,
-  wanted: Resolved,
-  live: JsonObject = had.spec,
-): (string | JsonObject)[] | string {
-  const plan = planUpdate(kind, { had, wanted, unfinished: [], live })
-  switch (plan.kind) {
-    case 'nothing':
-      return []
-    case 'impossible':
-      return plan.reason
-    case 'steps':
-      return plan.steps.flatMap(({ change }) =>
-        change.by === 'opsRequest' ? [change.type, change.body] : [change.spec],
-      )
+  version: string,
+  rows: Record<string, [plan: JsonObject, wanted: object, message: RegExp]>,
+): void {
+  for (const [what, [plan, wanted, message]] of Object.entries(rows)) {
+    test(`refused: ${what}`, (t) => {
+      t.throws(() => kind.build(plan, { version, ...wanted }, inside), { name: 'BrokerError', message })
+    })
   }
+}
+
+// Steps by OpsRequests, as KubeDB writes them for every kind.
+export const resized = (verticalScaling: JsonObject): Steps => ['VerticalScaling', { verticalScaling }]
+export const sized = (cpu: string, memory: string) => ({
+  resources: { requests: { cpu, memory }, limits: { memory } },
+})
+export const expanded = (disks: JsonObject): Steps => [
+  'VolumeExpansion',
+  { volumeExpansion: { mode: 'Online', ...disks } },
+]
+export const migrated = (migration: JsonObject): Steps => ['StorageMigration', { migration }]
+export const toFast = { storageClassName: 'fast', oldPVReclaimPolicy: 'Delete' }
+export const scaled = (horizontalScaling: JsonObject): Steps => ['HorizontalScaling', { horizontalScaling }]
+export const recertified = (tls: JsonObject): Steps => ['ReconfigureTLS', { tls }]
+export const reconfigured = (file: string, text: string): Steps => [
+  'Reconfigure',
+  { configuration: { removeCustomConfig: true, applyConfig: { [file]: text }, restart: 'auto' } },
+]
+export const upgraded = (targetVersion: string): Steps => [
+  'UpdateVersion',
+  { updateVersion: { targetVersion } },
+]
+
+/** @returns where a database is reached: over a Service of its own, unencrypted, unless something else is said */
+export function reachIn(namespace: string, more: Partial<Reach>): Reach {
+  const host = `osb-x.${namespace}.svc`
+  return {
+    name: 'osb-x',
+    namespace,
+    spec: {},
+    scheme: 'tcp',
+    host,
+    external: false,
+    hosts: [host],
+    port: 0,
+    database: '',
+    query: '',
+    caBundle: undefined,
+    ...more,
+  }
+}
+
+/** @returns the pods of three servers, by the names that they have in their cluster */
+export function threePods(namespace: string): string[] {
+  return [0, 1, 2].map((ordinal) => `osb-x-${ordinal}.osb-x-pods.${namespace}.svc`)
 }
 
 /** Names, passwords and databases that would break a URI put together carelessly. */

@@ -1,7 +1,7 @@
 import test from 'ava'
-import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { mariadb } from '../../shared/kubedb/databases/mariadb.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
+import { changeOf, reachIn, testRefused, threePods } from './kind-changes.ts'
 
 const inside = { addresses: 'cluster', instance: 'i' } as const
 const disk = { storage: { resources: { requests: { storage: '10Gi' } } } }
@@ -42,71 +42,45 @@ test('settings stand in the section of the server; encryption is demanded of cli
   })
 })
 
-for (const [what, template, wanted, message] of [
-  ['copies of one server', disk, { replicas: 3 }, /^parameters\.replicas: a server on its own has no copies/],
-  ['a cluster of two', galera, { replicas: 2 }, /^parameters\.replicas: a Galera cluster has 3 to 9 servers/],
-  [
-    'a cluster of ten',
+testRefused(mariadb, version, {
+  'copies of one server': [disk, { replicas: 3 }, /^parameters\.replicas: a server on its own has no copies/],
+  'a cluster of two': [galera, { replicas: 2 }, /^parameters\.replicas: a Galera cluster has 3 to 9 servers/],
+  'a cluster of ten': [
     galera,
     { replicas: 10 },
     /^parameters\.replicas: a Galera cluster has 3 to 9 servers/,
   ],
-  [
-    'replicas behind MaxScale',
+  'replicas behind MaxScale': [
     disk,
     { spec: { topology: { mode: 'MariaDBReplication' } } },
     /^parameters\.spec\.topology\.mode: this broker does not offer "MariaDBReplication"; send "GaleraCluster"/,
   ],
-  [
-    'a topology without a mode',
+  'a topology without a mode': [
     disk,
     { spec: { topology: {} } },
     /^parameters\.spec\.topology\.mode: missing/,
   ],
-  [
-    'a server that is too old',
+  'a server that is too old': [
     disk,
     { version: '10.5.23' },
     /^parameters\.version: 10\.5\.23 is not offered/,
   ],
-] as const) {
-  test(`refused: ${what}`, (t) => {
-    t.throws(() => mariadb.build(template, { version, ...wanted }, inside), { name: 'BrokerError', message })
-  })
-}
+})
 
-const changeOf = (name: string, now: JsonObject, wanted: JsonObject) => {
-  const dimension = mariadb.dimensions.find((one) => one.name === name)
-  if (!dimension) throw new Error(`there is no dimension ${name}`)
-  return dimension.change(
-    dimension.read(mariadb.build(now, { version }, inside)),
-    dimension.read(mariadb.build(wanted, { version }, inside)),
-  )
-}
+const change = (name: string, now: JsonObject, wanted: JsonObject) =>
+  changeOf(mariadb, name, mariadb.build(now, { version }, inside), mariadb.build(wanted, { version }, inside))
 
 test('a cluster grows by its members, and nothing becomes a cluster later', (t) => {
-  t.like(changeOf('replicas', galera, { ...galera, replicas: 5 }), {
+  t.like(change('replicas', galera, { ...galera, replicas: 5 }), {
     by: 'opsRequest',
     type: 'HorizontalScaling',
     body: { horizontalScaling: { member: 5 } },
   })
-  t.like(changeOf('topology', disk, galera), { by: 'nothing' })
+  t.like(change('topology', disk, galera), { by: 'nothing' })
 })
 
 test('credentials name the engine, and its protocol where clients of MySQL read', (t) => {
-  const reach: Reach = {
-    name: 'osb-x',
-    namespace: 'databases',
-    spec: {},
-    scheme: 'tcp',
-    host: 'osb-x.databases.svc',
-    port: 3306,
-    external: false,
-    hosts: ['osb-x.databases.svc'],
-    database: 'app',
-    query: '',
-    caBundle: undefined,
-  }
+  const reach = reachIn('databases', { port: 3306, database: 'app' })
   t.like(mariadb.credentials(reach, { name: 'b', password: 'p' }), {
     type: 'mariadb',
     protocol: 'mysql',
@@ -118,9 +92,8 @@ test('credentials name the engine, and its protocol where clients of MySQL read'
     uri: 'mysql://b:p@osb-x.databases.svc:3306/app?ssl-mode=REQUIRED',
     jdbcUrl: 'jdbc:mariadb://osb-x.databases.svc:3306/app?user=b&password=p&sslMode=trust',
   })
-  t.deepEqual(mariadb.members({ ...reach, spec: mariadb.build(galera, { version }, inside) }), [
-    'osb-x-0.osb-x-pods.databases.svc',
-    'osb-x-1.osb-x-pods.databases.svc',
-    'osb-x-2.osb-x-pods.databases.svc',
-  ])
+  t.deepEqual(
+    mariadb.members({ ...reach, spec: mariadb.build(galera, { version }, inside) }),
+    threePods('databases'),
+  )
 })

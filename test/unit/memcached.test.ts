@@ -1,13 +1,22 @@
 import test from 'ava'
-import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { memcached } from '../../shared/kubedb/databases/memcached.ts'
 import { checkBindingParameters, checkParameters } from '../../shared/osb/parameters/parameters.ts'
 import { shippedPlan } from '../support/shipped-catalog.ts'
-import { asked as askedOf, hostile, issuer, issuerRef, planned as plan } from './kind-changes.ts'
+import {
+  hostile,
+  issuer,
+  issuerRef,
+  reachIn,
+  recertified,
+  reconfigured,
+  resized,
+  scaled,
+  sized,
+  testsOf,
+  upgraded,
+} from './kind-changes.ts'
 
-const asked = (name: string, wanted = {}) => askedOf('memcached', name, wanted)
-const planned = (had: ReturnType<typeof asked>, wanted: ReturnType<typeof asked>, live = had.spec) =>
-  plan(memcached, had, wanted, live)
+const { asked, testChanges, testNoWay } = testsOf(memcached, 'memcached')
 const inside = { addresses: 'cluster', instance: 'i' } as const
 
 test('a plan becomes a complete spec, which knows no storage', (t) => {
@@ -58,78 +67,35 @@ test('a binding has the one role there is, and a lesser one is refused', (t) => 
   })
 })
 
-for (const [what, had, wanted, steps] of [
-  [
-    'memory',
-    asked('small'),
-    asked('small', { memory: '1Gi' }),
-    [
-      'VerticalScaling',
-      {
-        verticalScaling: {
-          memcached: { resources: { requests: { cpu: '250m', memory: '1Gi' }, limits: { memory: '1Gi' } } },
-        },
-      },
-    ],
-  ],
-  [
-    'servers',
-    asked('large'),
-    asked('large', { replicas: 5 }),
-    ['HorizontalScaling', { horizontalScaling: { replicas: 5 } }],
-  ],
-  ['tls', asked('small'), asked('small', { issuer }), ['ReconfigureTLS', { tls: { issuerRef } }]],
-  [
-    'configuration',
+testChanges({
+  memory: [asked('small'), asked('small', { memory: '1Gi' }), resized({ memcached: sized('250m', '1Gi') })],
+  servers: [asked('large'), asked('large', { replicas: 5 }), scaled({ replicas: 5 })],
+  tls: [asked('small'), asked('small', { issuer }), recertified({ issuerRef })],
+  configuration: [
     asked('small'),
     asked('small', { configuration: { threads: 4 } }),
-    [
-      'Reconfigure',
-      {
-        configuration: {
-          removeCustomConfig: true,
-          applyConfig: { 'memcached.conf': '--threads=4\n' },
-          restart: 'auto',
-        },
-      },
-    ],
+    reconfigured('memcached.conf', '--threads=4\n'),
   ],
-  [
-    'version',
-    asked('small', { version: '1.6.29' }),
-    asked('small'),
-    ['UpdateVersion', { updateVersion: { targetVersion: '1.6.40' } }],
-  ],
-] as const) {
-  test(`a change of ${what}`, (t) => {
-    t.deepEqual<unknown, unknown>(planned(had, wanted), steps)
-  })
-}
+  version: [asked('small', { version: '1.6.29' }), asked('small'), upgraded('1.6.40')],
+})
 
-for (const [what, had, wanted, reason] of [
-  [
-    'one server into several',
+testNoWay({
+  'one server into several': [
     asked('small'),
     asked('large'),
     /replicas: KubeDB cannot make one Memcached server into several/,
   ],
-  [
-    'several servers into one',
+  'several servers into one': [
     asked('large'),
     asked('large', { replicas: 1 }),
     /replicas: .*nor several into one/,
   ],
-  [
-    'an older version',
+  'an older version': [
     asked('small'),
     asked('small', { version: '1.6.33' }),
     /version: 1\.6\.40 cannot go back/,
   ],
-] as const) {
-  test(`no way: ${what}`, (t) => {
-    t.regex(String(planned(had, wanted)), reason)
-  })
-}
+})
 
 const place = { name: 'osb-x', namespace: 'dbs' }
 
@@ -140,19 +106,12 @@ test('clients are given every server, because keys are spread over them', (t) =>
 })
 
 test('credentials have every key that the AppsCode broker knew, and survive any password', (t) => {
-  const reach: Reach = {
-    ...place,
-    spec: {},
+  const reach = reachIn('dbs', {
     // KubeDB's releases say tcp, or nothing
     scheme: '',
-    host: 'osb-x.dbs.svc',
-    external: false,
     hosts: ['osb-x-0.osb-x-pods.dbs.svc'],
     port: 11211,
-    database: '',
-    query: '',
-    caBundle: undefined,
-  }
+  })
   t.deepEqual(memcached.credentials(reach, { name: 'u', password: 'p' }), {
     type: 'memcached',
     provider: 'kubedb',

@@ -1,13 +1,28 @@
 import test from 'ava'
 import mysqlDriver from 'mysql2'
 import * as v from 'valibot'
-import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { mysql } from '../../shared/kubedb/databases/mysql.ts'
-import { asked as askedOf, hostile, issuer, issuerRef, other, planned as plan } from './kind-changes.ts'
+import {
+  expanded,
+  hostile,
+  issuer,
+  issuerRef,
+  migrated,
+  other,
+  reachIn,
+  recertified,
+  reconfigured,
+  resized,
+  scaled,
+  sized,
+  testRefused,
+  testsOf,
+  threePods,
+  toFast,
+  upgraded,
+} from './kind-changes.ts'
 
-const asked = (name: string, wanted = {}) => askedOf('mysql', name, wanted)
-const planned = (had: ReturnType<typeof asked>, wanted: ReturnType<typeof asked>, live = had.spec) =>
-  plan(mysql, had, wanted, live)
+const { asked, planned, testChanges, testNoWay } = testsOf(mysql, 'mysql')
 const inside = { addresses: 'cluster', instance: 'i' } as const
 const disk = { storage: { resources: { requests: { storage: '10Gi' } } } }
 const group = { ...disk, topology: { mode: 'GroupReplication' } }
@@ -51,122 +66,58 @@ test('settings stand in the section of the server, in the order of names', (t) =
   })
 })
 
-for (const [what, template, wanted, message] of [
-  ['copies of one server', disk, { replicas: 3 }, /^parameters\.replicas: a server on its own has no copies/],
-  [
-    'copies in a raw spec',
+testRefused(mysql, '8.4.8', {
+  'copies of one server': [disk, { replicas: 3 }, /^parameters\.replicas: a server on its own has no copies/],
+  'copies in a raw spec': [
     disk,
     { spec: { replicas: 3 } },
     /^parameters\.spec\.replicas: a server on its own/,
   ],
-  ['a group of two', group, { replicas: 2 }, /^parameters\.replicas: a group has 3 to 9 servers, not 2$/],
-  ['a group of ten', group, { spec: { replicas: 10 } }, /^parameters\.spec\.replicas: a group has 3 to 9/],
-  ['a topology without a mode', disk, { spec: { topology: { group: {} } } }, /topology\.mode: missing/],
-  [
-    'a version whose names are short',
+  'a group of two': [group, { replicas: 2 }, /^parameters\.replicas: a group has 3 to 9 servers, not 2$/],
+  'a group of ten': [group, { spec: { replicas: 10 } }, /^parameters\.spec\.replicas: a group has 3 to 9/],
+  'a topology without a mode': [disk, { spec: { topology: { group: {} } } }, /topology\.mode: missing/],
+  'a version whose names are short': [
     disk,
     { version: '5.7.44' },
     /^parameters\.version: 5\.7\.44 is not offered/,
   ],
-  [
-    'several primaries before 8.4.2',
+  'several primaries before 8.4.2': [
     { ...group, replicas: 3 },
     { version: '8.0.36', spec: { topology: { group: { mode: 'Multi-Primary' } } } },
     /^parameters\.spec\.topology\.group\.mode: "Multi-Primary" needs MySQL 8\.4\.2/,
   ],
-] as const) {
-  test(`refused: ${what}`, (t) => {
-    t.throws(() => mysql.build(template, { version: '8.4.8', ...wanted }, inside), {
-      name: 'BrokerError',
-      message,
-    })
-  })
-}
+})
 
-for (const [what, had, wanted, steps] of [
-  [
-    'cpu',
-    asked('small'),
-    asked('small', { cpu: '1' }),
-    [
-      'VerticalScaling',
-      {
-        verticalScaling: {
-          mysql: { resources: { requests: { cpu: '1', memory: '1Gi' }, limits: { memory: '1Gi' } } },
-        },
-      },
-    ],
-  ],
-  [
-    'storage',
-    asked('small'),
-    asked('small', { storage: '20Gi' }),
-    ['VolumeExpansion', { volumeExpansion: { mode: 'Online', mysql: '20Gi' } }],
-  ],
-  [
-    'storageClass',
-    asked('small'),
-    asked('small', { storageClass: 'fast' }),
-    ['StorageMigration', { migration: { storageClassName: 'fast', oldPVReclaimPolicy: 'Delete' } }],
-  ],
-  [
-    'replicas, which MySQL calls members',
+testChanges({
+  cpu: [asked('small'), asked('small', { cpu: '1' }), resized({ mysql: sized('1', '1Gi') })],
+  storage: [asked('small'), asked('small', { storage: '20Gi' }), expanded({ mysql: '20Gi' })],
+  storageClass: [asked('small'), asked('small', { storageClass: 'fast' }), migrated(toFast)],
+  'replicas, which MySQL calls members': [
     asked('large-ha'),
     asked('large-ha', { replicas: 5 }),
-    ['HorizontalScaling', { horizontalScaling: { member: 5 } }],
+    scaled({ member: 5 }),
   ],
-  [
-    'tls on',
-    asked('small'),
-    asked('small', { issuer }),
-    ['ReconfigureTLS', { tls: { issuerRef, requireSSL: true } }],
-  ],
-  [
-    'another issuer',
+  'tls on': [asked('small'), asked('small', { issuer }), recertified({ issuerRef, requireSSL: true })],
+  'another issuer': [
     asked('small', { issuer }),
     asked('small', { issuer: other }),
-    ['ReconfigureTLS', { tls: { issuerRef: { apiGroup: 'cert-manager.io', ...other }, requireSSL: true } }],
+    recertified({ issuerRef: { apiGroup: 'cert-manager.io', ...other }, requireSSL: true }),
   ],
-  ['tls off', asked('small', { issuer }), asked('small'), ['ReconfigureTLS', { tls: { remove: true } }]],
-  [
-    'configuration',
+  'tls off': [asked('small', { issuer }), asked('small'), recertified({ remove: true })],
+  configuration: [
     asked('small'),
     asked('small', { configuration: { wait_timeout: 60 } }),
-    [
-      'Reconfigure',
-      {
-        configuration: {
-          removeCustomConfig: true,
-          applyConfig: { 'my-config.cnf': '[mysqld]\nwait_timeout = 60\n' },
-          restart: 'auto',
-        },
-      },
-    ],
+    reconfigured('my-config.cnf', '[mysqld]\nwait_timeout = 60\n'),
   ],
-  [
-    'version',
-    asked('small'),
-    asked('small', { version: '9.1.0' }),
-    ['UpdateVersion', { updateVersion: { targetVersion: '9.1.0' } }],
-  ],
-  [
-    'one primary to several',
+  version: [asked('small'), asked('small', { version: '9.1.0' }), upgraded('9.1.0')],
+  'one primary to several': [
     asked('large-ha'),
     asked('large-ha', { spec: { topology: { group: { mode: 'Multi-Primary' } } } }),
     ['ReplicationModeTransformation', { replicationModeTransformation: { mode: 'Multi-Primary' } }],
   ],
-  ['suspended', asked('small'), asked('small', { suspended: true }), [{ halted: true }]],
-  [
-    'deletionPolicy',
-    asked('small'),
-    asked('small', { deletionPolicy: 'Halt' }),
-    [{ deletionPolicy: 'Halt' }],
-  ],
-] as const) {
-  test(`a change of ${what}`, (t) => {
-    t.deepEqual<unknown, unknown>(planned(had, wanted), steps)
-  })
-}
+  suspended: [asked('small'), asked('small', { suspended: true }), [{ halted: true }]],
+  deletionPolicy: [asked('small'), asked('small', { deletionPolicy: 'Halt' }), [{ deletionPolicy: 'Halt' }]],
+})
 
 test('a change of plan is all that differs, the version last', (t) => {
   const steps = planned(asked('small'), asked('large', { version: '9.1.0' }))
@@ -178,59 +129,38 @@ test('a change of plan is all that differs, the version last', (t) => {
   ])
 })
 
-for (const [what, had, wanted, reason] of [
-  [
-    'one server into a group',
+testNoWay({
+  'one server into a group': [
     asked('small'),
     asked('large-ha'),
     /topology: a server on its own cannot become a group.*copy the data/,
   ],
-  ['a group into one server', asked('large-ha'), asked('large'), /topology: .* nor a group one server/],
-  [
-    'memory into a disk',
+  'a group into one server': [asked('large-ha'), asked('large'), /topology: .* nor a group one server/],
+  'memory into a disk': [
     asked('demo-mysql'),
     asked('small'),
     /storageType: data cannot move between memory and disk/,
   ],
-  ['a disk into memory', asked('small'), asked('demo-mysql'), /storageType: data cannot move/],
-  ['a smaller disk', asked('large'), asked('small'), /storage: a disk cannot shrink; it is 100Gi now/],
-  [
-    'an older version',
+  'a disk into memory': [asked('small'), asked('demo-mysql'), /storageType: data cannot move/],
+  'a smaller disk': [asked('large'), asked('small'), /storage: a disk cannot shrink; it is 100Gi now/],
+  'an older version': [
     asked('small', { version: '9.1.0' }),
     asked('small'),
     /version: 9\.1\.0 cannot go back to 8\.4\.8/,
   ],
-  [
-    'a group of nine',
+  'a group of nine': [
     asked('large-ha'),
     asked('large-ha', { replicas: 9 }),
     /replicas: KubeDB scales a running group to 8/,
   ],
-  [
-    'the class that is the default',
+  'the class that is the default': [
     asked('small', { storageClass: 'fast' }),
     asked('small'),
     /storageClass: .*name one/,
   ],
-] as const) {
-  test(`no way: ${what}`, (t) => {
-    t.regex(String(planned(had, wanted)), reason)
-  })
-}
+})
 
-const reach: Reach = {
-  name: 'osb-x',
-  namespace: 'databases',
-  spec: {},
-  scheme: 'tcp',
-  host: 'osb-x.databases.svc',
-  external: false,
-  hosts: ['osb-x.databases.svc'],
-  port: 3306,
-  database: 'app',
-  query: '',
-  caBundle: undefined,
-}
+const reach = reachIn('databases', { port: 3306, database: 'app' })
 
 const Parsed = v.object({
   user: v.string(),
@@ -282,9 +212,5 @@ test('credentials have every key that buildpacks, libraries and the AppsCode bro
 test('every server of a group holds sessions of its own, one server is reached by its Service', (t) => {
   const place = { name: 'osb-x', namespace: 'dbs' }
   t.deepEqual(mysql.members({ ...place, spec: asked('small').spec }), [])
-  t.deepEqual(mysql.members({ ...place, spec: asked('large-ha').spec }), [
-    'osb-x-0.osb-x-pods.dbs.svc',
-    'osb-x-1.osb-x-pods.dbs.svc',
-    'osb-x-2.osb-x-pods.dbs.svc',
-  ])
+  t.deepEqual(mysql.members({ ...place, spec: asked('large-ha').spec }), threePods('dbs'))
 })

@@ -1,5 +1,6 @@
 import test from 'ava'
 import { perconaxtradb } from '../../shared/kubedb/databases/perconaxtradb.ts'
+import { reachIn, testRefused, threePods } from './kind-changes.ts'
 
 const inside = { addresses: 'cluster', instance: 'i' } as const
 const disk = { storage: { resources: { requests: { storage: '10Gi' } } } }
@@ -32,27 +33,20 @@ test("MySQL's settings stand after the broker's own; encryption is demanded of c
   t.false('max_statement_time' in perconaxtradb.settings, "that is MariaDB's")
 })
 
-for (const [what, wanted, message] of [
-  ['a single server', { replicas: 1 }, /^parameters\.replicas: a cluster has 3 to 9 servers, not 1/],
-  ['ten servers', { replicas: 10 }, /^parameters\.replicas: a cluster has 3 to 9 servers, not 10/],
-  [
-    'a raw spec of two',
+testRefused(perconaxtradb, version, {
+  'a single server': [disk, { replicas: 1 }, /^parameters\.replicas: a cluster has 3 to 9 servers, not 1/],
+  'ten servers': [disk, { replicas: 10 }, /^parameters\.replicas: a cluster has 3 to 9 servers, not 10/],
+  'a raw spec of two': [
+    disk,
     { spec: { replicas: 2 } },
     /^parameters\.spec\.replicas: a cluster has 3 to 9 servers, not 2/,
   ],
-  [
-    'servers that are too old',
+  'servers that are too old': [
+    disk,
     { version: '5.7.44' },
     /^parameters\.version: 5\.7\.44 is not offered: it cannot check passwords as/,
   ],
-] as const) {
-  test(`refused: ${what}`, (t) => {
-    t.throws(() => perconaxtradb.build(disk, { version, ...wanted }, inside), {
-      name: 'BrokerError',
-      message,
-    })
-  })
-}
+})
 
 test('a cluster grows by its members, up to nine', (t) => {
   const replicas = perconaxtradb.dimensions.find(({ name }) => name === 'replicas')
@@ -80,22 +74,8 @@ test('sessions are ended on every member; credentials are those of MySQL', (t) =
     namespace: 'databases',
     spec: perconaxtradb.build(disk, { version }, inside),
   }
-  t.deepEqual(perconaxtradb.members(place), [
-    'osb-x-0.osb-x-pods.databases.svc',
-    'osb-x-1.osb-x-pods.databases.svc',
-    'osb-x-2.osb-x-pods.databases.svc',
-  ])
-  const reach = {
-    ...place,
-    scheme: 'tcp',
-    host: 'osb-x.databases.svc',
-    port: 3306,
-    external: false,
-    hosts: ['osb-x.databases.svc'],
-    database: 'app',
-    query: '',
-    caBundle: undefined,
-  }
+  t.deepEqual(perconaxtradb.members(place), threePods('databases'))
+  const reach = reachIn('databases', { ...place, port: 3306, database: 'app' })
   t.like(perconaxtradb.credentials(reach, { name: 'b', password: 'p' }), {
     type: 'mysql',
     protocol: 'mysql',

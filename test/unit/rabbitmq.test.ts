@@ -1,8 +1,8 @@
 import test from 'ava'
-import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { rabbitmq } from '../../shared/kubedb/databases/rabbitmq.ts'
 import { hashOf, isHashOf } from '../../shared/kubedb/databases/users/rabbitmq/account.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
+import { changeOf, reachIn, testRefused } from './kind-changes.ts'
 
 const inside = { addresses: 'cluster', instance: 'i' } as const
 const disk = { storage: { resources: { requests: { storage: '10Gi' } } } }
@@ -24,42 +24,36 @@ test('a plan becomes a complete spec, the defaults of KubeDB that matter written
   })
 })
 
-const refused: [what: string, spec: JsonObject, message: RegExp][] = [
-  ['no passwords', { disableSecurity: true }, /spec\.disableSecurity: anybody in the cluster/],
-  ['TLS', { enableSSL: true, tls: {} }, /spec\.tls: this broker does not offer RabbitMQ with TLS/],
-  ['no management', { disabledProtocols: ['mqtt', 'http'] }, /spec\.disabledProtocols: bindings need http/],
-  ['no nodes', { replicas: 0 }, /spec\.replicas: send 1 or more/],
-]
-for (const [what, spec, message] of refused) {
-  test(`refused: ${what}`, (t) => {
-    t.throws(() => rabbitmq.build({ ...disk, ...spec }, { version }, inside), {
-      name: 'BrokerError',
-      message,
-    })
-  })
-}
+testRefused(rabbitmq, version, {
+  'no passwords': [{ ...disk, disableSecurity: true }, {}, /spec\.disableSecurity: anybody in the cluster/],
+  TLS: [{ ...disk, enableSSL: true, tls: {} }, {}, /spec\.tls: this broker does not offer RabbitMQ with TLS/],
+  'no management': [
+    { ...disk, disabledProtocols: ['mqtt', 'http'] },
+    {},
+    /spec\.disabledProtocols: bindings need http/,
+  ],
+  'no nodes': [{ ...disk, replicas: 0 }, {}, /spec\.replicas: send 1 or more/],
+})
 
-const changeOf = (name: string, now: JsonObject, wanted: JsonObject) => {
-  const dimension = rabbitmq.dimensions.find((one) => one.name === name)
-  if (!dimension) throw new Error(`there is no dimension ${name}`)
+const change = (name: string, now: JsonObject, wanted: JsonObject) => {
   const of = (spec: JsonObject) =>
-    dimension.read(rabbitmq.build({ ...disk, ...spec }, { version: String(spec.version ?? version) }, inside))
-  return dimension.change(of(now), of(wanted))
+    rabbitmq.build({ ...disk, ...spec }, { version: String(spec.version ?? version) }, inside)
+  return changeOf(rabbitmq, name, of(now), of(wanted))
 }
 
 test('OpsRequests call its servers nodes', (t) => {
   const resources = { requests: { cpu: '1' } }
   const podTemplate = { spec: { containers: [{ name: 'rabbitmq', resources }] } }
-  t.like(changeOf('replicas', {}, { replicas: 3 }), { body: { horizontalScaling: { node: 3 } } })
-  t.like(changeOf('resources', {}, { podTemplate }), { body: { verticalScaling: { node: { resources } } } })
+  t.like(change('replicas', {}, { replicas: 3 }), { body: { horizontalScaling: { node: 3 } } })
+  t.like(change('resources', {}, { podTemplate }), { body: { verticalScaling: { node: { resources } } } })
   const storage = { resources: { requests: { storage: '20Gi' } } }
-  t.like(changeOf('storage', {}, { storage }), {
+  t.like(change('storage', {}, { storage }), {
     body: { volumeExpansion: { mode: 'Online', node: '20Gi' } },
   })
 })
 
 test('a release before 3.13 does not become a 4 in one step', (t) => {
-  const steps = (now: string, wanted: string) => changeOf('version', { version: now }, { version: wanted }).by
+  const steps = (now: string, wanted: string) => change('version', { version: now }, { version: wanted }).by
   t.is(steps('3.12.12', '3.13.2'), 'opsRequest')
   t.is(steps('3.13.2', '4.2.4'), 'opsRequest')
   t.is(steps('3.12.12', '4.0.4'), 'nothing')
@@ -67,19 +61,7 @@ test('a release before 3.13 does not become a 4 in one step', (t) => {
 })
 
 test('credentials name the virtual host', (t) => {
-  const reach: Reach = {
-    name: 'osb-x',
-    namespace: 'databases',
-    spec: {},
-    scheme: 'http',
-    host: 'osb-x.databases.svc',
-    port: 5672,
-    external: false,
-    hosts: ['osb-x.databases.svc'],
-    database: 'a.b',
-    query: '',
-    caBundle: undefined,
-  }
+  const reach = reachIn('databases', { scheme: 'http', port: 5672, database: 'a.b' })
   t.like(rabbitmq.credentials(reach, { name: 'b', password: 'p/' }), {
     type: 'rabbitmq',
     protocol: 'amqp',

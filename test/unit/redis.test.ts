@@ -1,13 +1,24 @@
 import { createClient } from '@redis/client'
 import test from 'ava'
-import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { redis } from '../../shared/kubedb/databases/redis.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { asked as askedOf, hostile, issuer, issuerRef, planned as plan } from './kind-changes.ts'
+import {
+  expanded,
+  hostile,
+  issuer,
+  issuerRef,
+  migrated,
+  reachIn,
+  resized,
+  scaled,
+  sized,
+  testRefused,
+  testsOf,
+  toFast,
+  upgraded,
+} from './kind-changes.ts'
 
-const asked = (name: string, wanted = {}) => askedOf('redis', name, wanted)
-const planned = (had: ReturnType<typeof asked>, wanted: ReturnType<typeof asked>, live = had.spec) =>
-  plan(redis, had, wanted, live)
+const { asked, testChanges, testNoWay } = testsOf(redis, 'redis')
 const inside = { addresses: 'cluster', instance: 'i' } as const
 const disk = {
   storage: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Gi' } } },
@@ -56,82 +67,41 @@ test('an encrypting server lets clients in by password', (t) => {
 
 const cluster = { ...disk, mode: 'Cluster' }
 
-for (const [what, template, wanted, message] of [
-  ['copies of one server', disk, { replicas: 3 }, /^parameters\.replicas: a server on its own has no copies/],
-  ['shards of one server', disk, { shards: 3 }, /^parameters\.shards: this database has none/],
-  ['two shards', cluster, { shards: 2 }, /^parameters\.shards: a cluster has at least 3, not 2$/],
-  [
-    'shards of one server each',
+testRefused(redis, '8.2.2', {
+  'copies of one server': [disk, { replicas: 3 }, /^parameters\.replicas: a server on its own has no copies/],
+  'shards of one server': [disk, { shards: 3 }, /^parameters\.shards: this database has none/],
+  'two shards': [cluster, { shards: 2 }, /^parameters\.shards: a cluster has at least 3, not 2$/],
+  'shards of one server each': [
     cluster,
     { spec: { cluster: { replicas: 1 } } },
     /^parameters\.spec\.cluster\.replicas: a shard has at least 2/,
   ],
-  ['sentinels', { ...disk, mode: 'Sentinel' }, {}, /mode: "Sentinel" is not offered; choose/],
-  [
-    'a cluster of one server',
+  sentinels: [{ ...disk, mode: 'Sentinel' }, {}, /mode: "Sentinel" is not offered; choose/],
+  'a cluster of one server': [
     { ...disk, mode: 'Standalone' },
     { spec: { cluster: { shards: 3 } } },
     /cluster: belongs to mode "Cluster"/,
   ],
-  [
-    'a version without users',
+  'a version without users': [
     disk,
     { version: '5.0.14' },
     /^parameters\.version: 5\.0\.14 is not offered: it has no users for bindings; choose 6\.2/,
   ],
-  ['a server without login', { ...disk, disableAuth: true }, {}, /disableAuth: bindings have users/],
-] as const) {
-  test(`refused: ${what}`, (t) => {
-    t.throws(() => build(template, wanted), { name: 'BrokerError', message })
-  })
-}
+  'a server without login': [{ ...disk, disableAuth: true }, {}, /disableAuth: bindings have users/],
+})
 
-for (const [what, had, wanted, steps] of [
-  [
-    'memory',
-    asked('small'),
-    asked('small', { memory: '1Gi' }),
-    [
-      'VerticalScaling',
-      {
-        verticalScaling: {
-          redis: { resources: { requests: { cpu: '250m', memory: '1Gi' }, limits: { memory: '1Gi' } } },
-        },
-      },
-    ],
-  ],
-  [
-    'storage',
-    asked('small'),
-    asked('small', { storage: '20Gi' }),
-    ['VolumeExpansion', { volumeExpansion: { mode: 'Online', redis: '20Gi' } }],
-  ],
-  [
-    'storageClass',
-    asked('small'),
-    asked('small', { storageClass: 'fast' }),
-    ['StorageMigration', { migration: { storageClassName: 'fast', oldPVReclaimPolicy: 'Delete' } }],
-  ],
-  [
-    'shards',
-    asked('large-ha'),
-    asked('large-ha', { shards: 5 }),
-    ['HorizontalScaling', { horizontalScaling: { shards: 5 } }],
-  ],
-  [
-    'servers of each shard',
-    asked('large-ha'),
-    asked('large-ha', { replicas: 3 }),
-    ['HorizontalScaling', { horizontalScaling: { replicas: 3 } }],
-  ],
-  [
-    'both',
+testChanges({
+  memory: [asked('small'), asked('small', { memory: '1Gi' }), resized({ redis: sized('250m', '1Gi') })],
+  storage: [asked('small'), asked('small', { storage: '20Gi' }), expanded({ redis: '20Gi' })],
+  storageClass: [asked('small'), asked('small', { storageClass: 'fast' }), migrated(toFast)],
+  shards: [asked('large-ha'), asked('large-ha', { shards: 5 }), scaled({ shards: 5 })],
+  'servers of each shard': [asked('large-ha'), asked('large-ha', { replicas: 3 }), scaled({ replicas: 3 })],
+  both: [
     asked('large-ha'),
     asked('large-ha', { replicas: 3, shards: 5 }),
-    ['HorizontalScaling', { horizontalScaling: { shards: 5, replicas: 3 } }],
+    scaled({ shards: 5, replicas: 3 }),
   ],
-  [
-    'tls on, the file being ready for it',
+  'tls on, the file being ready for it': [
     asked('small'),
     asked('small', { issuer }),
     [
@@ -147,70 +117,41 @@ for (const [what, had, wanted, steps] of [
       { tls: { issuerRef } },
     ],
   ],
-  [
-    'version',
-    asked('small', { version: '7.4.6' }),
-    asked('small'),
-    ['UpdateVersion', { updateVersion: { targetVersion: '8.2.2' } }],
-  ],
-  [
-    'make, within the major version',
+  version: [asked('small', { version: '7.4.6' }), asked('small'), upgraded('8.2.2')],
+  'make, within the major version': [
     asked('small', { version: '8.0.4' }),
     asked('small', { version: 'valkey-8.1.1' }),
-    ['UpdateVersion', { updateVersion: { targetVersion: 'valkey-8.1.1' } }],
+    upgraded('valkey-8.1.1'),
   ],
-] as const) {
-  test(`a change of ${what}`, (t) => {
-    t.deepEqual<unknown, unknown>(planned(had, wanted), steps)
-  })
-}
+})
 
-for (const [what, had, wanted, reason] of [
-  [
-    'one server into a cluster',
+testNoWay({
+  'one server into a cluster': [
     asked('small'),
     asked('large-ha'),
     /mode: a server on its own cannot become a cluster.*copy the data/,
   ],
-  ['a cluster into one server', asked('large-ha'), asked('large'), /mode: .*nor a cluster one server/],
-  [
-    'memory into a disk',
+  'a cluster into one server': [asked('large-ha'), asked('large'), /mode: .*nor a cluster one server/],
+  'memory into a disk': [
     asked('demo-redis'),
     asked('small'),
     /storageType: data cannot move between memory and disk/,
   ],
-  ['a smaller disk', asked('large'), asked('small'), /storage: a disk cannot shrink; it is 100Gi now/],
-  [
-    'an older version',
+  'a smaller disk': [asked('large'), asked('small'), /storage: a disk cannot shrink; it is 100Gi now/],
+  'an older version': [
     asked('small'),
     asked('small', { version: '7.2.6' }),
     /version: 8\.2\.2 cannot go back to 7\.2\.6/,
   ],
-  [
-    'another make',
+  'another make': [
     asked('small', { version: '7.2.6' }),
     asked('small', { version: 'valkey-8.1.1' }),
     /version: 7\.2\.6 cannot become valkey-8\.1\.1/,
   ],
-] as const) {
-  test(`no way: ${what}`, (t) => {
-    t.regex(String(planned(had, wanted)), reason)
-  })
-}
+})
 
 const place = { name: 'osb-x', namespace: 'dbs' }
-const reach: Reach = {
-  ...place,
-  spec: {},
-  scheme: 'redis',
-  host: 'osb-x.dbs.svc',
-  external: false,
-  hosts: ['osb-x.dbs.svc'],
-  port: 6379,
-  database: '',
-  query: '',
-  caBundle: undefined,
-}
+const reach = reachIn('dbs', { scheme: 'redis', port: 6379 })
 
 test('a URI gives the driver back what it was made of, however hostile', (t) => {
   for (const [name, password] of hostile) {
