@@ -15,18 +15,14 @@ import {
   withStorage,
 } from './parts/components.ts'
 import {
+  beforeServers,
   changed,
   compareVersions,
   configuration,
-  disks,
   encryption,
   impossible,
   object,
-  ordinary,
-  resources,
   section,
-  storageClass,
-  storageType,
   tls,
   version,
 } from './parts/dimensions.ts'
@@ -42,6 +38,7 @@ import {
   withTls,
 } from './parts/draft.ts'
 import { certificates, url } from './parts/library-keys.ts'
+import { parametersWith } from './parts/parameters.ts'
 import { at, put } from './parts/spec.ts'
 
 const container = 'elasticsearch'
@@ -235,20 +232,7 @@ export const elasticsearch: Database = {
   versionsPlural: 'elasticsearchversions',
   maxNameLength: 40,
 
-  parameters: [
-    'version',
-    'cpu',
-    'memory',
-    'storage',
-    'storageClass',
-    'replicas',
-    'tls',
-    'configuration',
-    'deletionPolicy',
-    'suspended',
-    'metadata',
-    'spec',
-  ],
+  parameters: parametersWith('tls'),
   lacks: {
     shards: 'has shards by index, which applications choose when they create one',
     database: 'has indices and no databases',
@@ -285,18 +269,7 @@ export const elasticsearch: Database = {
     return finish(spec, wanted, circumstances)
   },
 
-  dimensions: [
-    ...ordinary,
-    storageType,
-    topology,
-    storageClass(layout, 'each'),
-    disks(layout),
-    resources(layout),
-    nodes,
-    encrypting,
-    configuration(),
-    version(),
-  ],
+  dimensions: [...beforeServers(layout, 'each', [topology]), nodes, encrypting, configuration(), version()],
 
   // Users and sessions are the cluster's, not a node's.
   members: () => [],

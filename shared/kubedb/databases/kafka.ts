@@ -4,19 +4,10 @@ import type { Setting } from '../../values/nouns.ts'
 import type { Change, Database, Dimension, Place } from './database.ts'
 import { common, pods } from './parts/address.ts'
 import { below, type Layout, throughout, withResources, withStorage } from './parts/components.ts'
-import {
-  changed,
-  configuration,
-  disks,
-  impossible,
-  ordinary,
-  resources,
-  storageClass,
-  storageType,
-  version,
-} from './parts/dimensions.ts'
+import { beforeServers, changed, configuration, impossible, version } from './parts/dimensions.ts'
 import { begin, finish, hold, lines, sizable, templateFor, withFile } from './parts/draft.ts'
 import { sameAs } from './parts/library-keys.ts'
+import { parametersWith } from './parts/parameters.ts'
 import { at, put } from './parts/spec.ts'
 
 const container = 'kafka'
@@ -137,19 +128,7 @@ export const kafka: Database = {
   versionsPlural: 'kafkaversions',
   maxNameLength: 40,
 
-  parameters: [
-    'version',
-    'cpu',
-    'memory',
-    'storage',
-    'storageClass',
-    'replicas',
-    'configuration',
-    'deletionPolicy',
-    'suspended',
-    'metadata',
-    'spec',
-  ],
+  parameters: parametersWith(),
   lacks: {
     shards: 'has partitions by topic, which applications choose when they create one',
     database: 'has topics and no databases',
@@ -197,17 +176,7 @@ export const kafka: Database = {
     return finish(spec, wanted, circumstances)
   },
 
-  dimensions: [
-    ...ordinary,
-    storageType,
-    topology,
-    storageClass(layout, 'each'),
-    disks(layout),
-    resources(layout),
-    nodes,
-    configuration(),
-    version(),
-  ],
+  dimensions: [...beforeServers(layout, 'each', [topology]), nodes, configuration(), version()],
 
   members: () => [],
   hosts: brokers,

@@ -12,22 +12,19 @@ import {
   withStorage,
 } from './parts/components.ts'
 import {
+  beforeServers,
   changed,
-  disks,
   impossible,
   object,
-  ordinary,
   reconfigured,
-  resources,
   section,
   servers,
-  storageClass,
-  storageType,
   tls,
   version,
 } from './parts/dimensions.ts'
 import { begin, finish, hold, sizable, templateFor, withFile, withTls } from './parts/draft.ts'
 import { certificates, sameAs, url } from './parts/library-keys.ts'
+import { parametersWith } from './parts/parameters.ts'
 import { at, put } from './parts/spec.ts'
 import { userDatabase } from './users/mongodb/user-database.ts'
 
@@ -267,22 +264,7 @@ export const mongodb: Database = {
   versionsPlural: 'mongodbversions',
   maxNameLength: 40,
 
-  parameters: [
-    'version',
-    'cpu',
-    'memory',
-    'storage',
-    'storageClass',
-    'replicas',
-    'shards',
-    'tls',
-    'database',
-    'configuration',
-    'deletionPolicy',
-    'suspended',
-    'metadata',
-    'spec',
-  ],
+  parameters: parametersWith('shards', 'tls', 'database'),
   settings,
   spec: [
     'replicas',
@@ -329,12 +311,7 @@ export const mongodb: Database = {
   },
 
   dimensions: [
-    ...ordinary,
-    storageType,
-    topology,
-    storageClass(layout, 'each'),
-    disks(layout),
-    resources(layout),
+    ...beforeServers(layout, 'each', [topology]),
     servers({
       paths: [
         'replicas',

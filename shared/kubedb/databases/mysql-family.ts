@@ -4,20 +4,10 @@ import type { Setting } from '../../values/nouns.ts'
 import type { Accounts, Database, Dimension, LibraryKey, Place, Reach } from './database.ts'
 import { addresses, common, encoded, loginOf, pods } from './parts/address.ts'
 import { type Layout, withResources, withStorage } from './parts/components.ts'
-import {
-  configuration,
-  disks,
-  object,
-  ordinary,
-  resources,
-  servers,
-  storageClass,
-  storageType,
-  tls,
-  version,
-} from './parts/dimensions.ts'
+import { beforeServers, configuration, object, servers, tls, version } from './parts/dimensions.ts'
 import { begin, finish, hold, lines, withFile, withTls } from './parts/draft.ts'
 import { certificates, sameAs, theCa, url } from './parts/library-keys.ts'
+import { parametersWith } from './parts/parameters.ts'
 import { at } from './parts/spec.ts'
 
 /** Units are required, so that no value means something else than it seems to. */
@@ -180,21 +170,7 @@ function members(place: Place): string[] {
 export const family = {
   libraryKeys,
   apiVersion: 'kubedb.com/v1',
-  parameters: [
-    'version',
-    'cpu',
-    'memory',
-    'storage',
-    'storageClass',
-    'replicas',
-    'tls',
-    'database',
-    'configuration',
-    'deletionPolicy',
-    'suspended',
-    'metadata',
-    'spec',
-  ],
+  parameters: parametersWith('tls', 'database'),
   lacks: { shards: 'has no shards; ask for more replicas, or for larger servers' },
   databaseName,
   roles: ['owner', 'readWrite', 'readOnly'],
@@ -212,12 +188,7 @@ export function dimensions(
   most: { servers: number; why: string },
 ): Dimension[] {
   return [
-    ...ordinary,
-    storageType,
-    ...topology,
-    storageClass(layout, 'one'),
-    disks(layout),
-    resources(layout),
+    ...beforeServers(layout, 'one', topology),
     servers({
       paths: ['replicas'],
       read: (spec) => ({ member: spec.replicas ?? 1 }),

@@ -3,19 +3,10 @@ import { isObject, type Json, type JsonObject } from '../../values/json.ts'
 import type { Setting } from '../../values/nouns.ts'
 import type { Database, Reach } from './database.ts'
 import { alike, withResources, withStorage } from './parts/components.ts'
-import {
-  configuration,
-  disks,
-  ordinary,
-  resources,
-  servers,
-  storageClass,
-  storageType,
-  tls,
-  version,
-} from './parts/dimensions.ts'
+import { beforeServers, configuration, servers, tls, version } from './parts/dimensions.ts'
 import { begin, finish, hold, lines, sizable, withFile, withTls } from './parts/draft.ts'
 import { certificates, sameAs, theCa, url } from './parts/library-keys.ts'
+import { parametersWith } from './parts/parameters.ts'
 import { at } from './parts/spec.ts'
 
 const container = 'postgres'
@@ -107,21 +98,7 @@ export const postgres: Database = {
   versionsPlural: 'postgresversions',
   maxNameLength: 40,
 
-  parameters: [
-    'version',
-    'cpu',
-    'memory',
-    'storage',
-    'storageClass',
-    'replicas',
-    'tls',
-    'database',
-    'configuration',
-    'deletionPolicy',
-    'suspended',
-    'metadata',
-    'spec',
-  ],
+  parameters: parametersWith('tls', 'database'),
   lacks: { shards: 'has no shards; ask for more replicas, or for larger servers' },
   settings,
   spec: [
@@ -155,11 +132,7 @@ export const postgres: Database = {
   },
 
   dimensions: [
-    ...ordinary,
-    storageType,
-    storageClass(layout, 'one'),
-    disks(layout),
-    resources(layout),
+    ...beforeServers(layout, 'one'),
     servers({
       paths: ['replicas', 'standbyMode', 'streamingMode'],
       read(spec) {

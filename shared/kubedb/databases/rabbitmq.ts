@@ -5,19 +5,16 @@ import type { Database, Dimension } from './database.ts'
 import { common, encoded, inUri, loginOf } from './parts/address.ts'
 import { type Layout, withResources, withStorage } from './parts/components.ts'
 import {
+  beforeServers,
   compareVersions,
   configuration,
-  disks,
   impossible,
-  ordinary,
-  resources,
   servers,
-  storageClass,
-  storageType,
   version,
 } from './parts/dimensions.ts'
 import { begin, finish, hold, lines, sizable, withFile } from './parts/draft.ts'
 import { sameAs, url } from './parts/library-keys.ts'
+import { parametersWith } from './parts/parameters.ts'
 
 const container = 'rabbitmq'
 const layout: Layout = {
@@ -79,20 +76,7 @@ export const rabbitmq: Database = {
   versionsPlural: 'rabbitmqversions',
   maxNameLength: 40,
 
-  parameters: [
-    'version',
-    'cpu',
-    'memory',
-    'storage',
-    'storageClass',
-    'replicas',
-    'database',
-    'configuration',
-    'deletionPolicy',
-    'suspended',
-    'metadata',
-    'spec',
-  ],
+  parameters: parametersWith('database'),
   lacks: {
     shards: 'has no shards; ask for more replicas',
     tls: 'is offered without TLS: KubeDB does not say at which ports its encrypted RabbitMQ is published',
@@ -125,11 +109,7 @@ export const rabbitmq: Database = {
   },
 
   dimensions: [
-    ...ordinary,
-    storageType,
-    storageClass(layout, 'one'),
-    disks(layout),
-    resources(layout),
+    ...beforeServers(layout, 'one'),
     servers({ paths: ['replicas'], read: (spec) => ({ node: spec.replicas ?? 1 }) }),
     configuration(),
     upgrade,

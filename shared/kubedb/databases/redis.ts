@@ -6,20 +6,17 @@ import type { Database, Dimension, Place, Reach } from './database.ts'
 import { addresses, common, inUri, loginOf, pods } from './parts/address.ts'
 import { alike, withResources, withStorage } from './parts/components.ts'
 import {
+  beforeServers,
   configuration,
-  disks,
   impossible,
-  ordinary,
-  resources,
   section,
   servers,
-  storageClass,
-  storageType,
   tls,
   version,
 } from './parts/dimensions.ts'
 import { begin, finish, hold, lines, olderThan, sizable, withFile, withTls } from './parts/draft.ts'
 import { certificates, sameAs } from './parts/library-keys.ts'
+import { parametersWith } from './parts/parameters.ts'
 import { at, put } from './parts/spec.ts'
 import { redisUsers } from './users/redis.ts'
 
@@ -155,21 +152,7 @@ export const redis: Database = {
   versionsPlural: 'redisversions',
   maxNameLength: 40,
 
-  parameters: [
-    'version',
-    'cpu',
-    'memory',
-    'storage',
-    'storageClass',
-    'replicas',
-    'shards',
-    'tls',
-    'configuration',
-    'deletionPolicy',
-    'suspended',
-    'metadata',
-    'spec',
-  ],
+  parameters: parametersWith('shards', 'tls'),
   lacks: { database: 'numbers its databases and has no names for them' },
   settings,
   spec: [
@@ -217,12 +200,7 @@ export const redis: Database = {
   upgrades: { otherDistributions: 'of the same major version' },
 
   dimensions: [
-    ...ordinary,
-    storageType,
-    topology,
-    storageClass(layout, 'one'),
-    disks(layout),
-    resources(layout),
+    ...beforeServers(layout, 'one', [topology]),
     servers({
       paths: ['replicas', 'cluster.shards', 'cluster.replicas'],
       read: (spec) =>

@@ -82,7 +82,7 @@ export function resources(layout: Layout): Dimension {
 }
 
 /** Sizes of the disks. They only grow; a disk that somebody has grown further is left alone. */
-export function disks(layout: Layout): Dimension {
+function disks(layout: Layout): Dimension {
   const several = layout.paths.length > 1
   return {
     name: 'storage',
@@ -135,7 +135,7 @@ const disksOf = (layout: Layout, spec: JsonObject, key: string): JsonObject =>
  *
  * @param blocks `each`: the OpsRequest names every component; `one`: it knows one class for all
  */
-export function storageClass(layout: Layout, blocks: 'one' | 'each'): Dimension {
+function storageClass(layout: Layout, blocks: 'one' | 'each'): Dimension {
   return {
     name: 'storageClass',
     paths: throughout(layout, classKey),
@@ -321,13 +321,33 @@ export const ordinary: readonly Dimension[] = [
   patched('addresses', 'serviceTemplates', []),
 ]
 
-export const storageType: Dimension = {
+const storageType: Dimension = {
   ...fixed(
     'storageType',
     'storageType',
     'data cannot move between memory and disk; make a new instance and copy the data',
   ),
   defining: true,
+}
+
+/**
+ * @param blocks of a StorageMigration: one for all, or one for each component
+ * @param topology how the servers work together, where that can differ
+ * @returns what can change in a kind with disks before its number of servers does, in the order of change
+ */
+export function beforeServers(
+  layout: Layout,
+  blocks: 'one' | 'each',
+  topology: readonly Dimension[] = [],
+): Dimension[] {
+  return [
+    ...ordinary,
+    storageType,
+    ...topology,
+    storageClass(layout, blocks),
+    disks(layout),
+    resources(layout),
+  ]
 }
 
 /** A part of the spec that is chosen once, with the sentence that says so. */

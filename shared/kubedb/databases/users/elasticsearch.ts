@@ -11,6 +11,7 @@ import type { Security } from './elasticsearch/security.ts'
 import { xPack } from './elasticsearch/x-pack.ts'
 import type { HttpClient } from './http-client/client.ts'
 import { failure, isConflict } from './http-client/failure.ts'
+import { oneAfterTheOther } from './in-turn.ts'
 
 /** Names that the broker gives; everything else in the server belongs to others. */
 const ours = /^b[a-z2-7]{26}$/
@@ -30,15 +31,7 @@ const longestPause = 400
 export async function connect(admin: Admin, encrypted: boolean): Promise<Users> {
   const { client, product } = await open(admin, encrypted)
   const security = product === 'OpenSearch' ? openSearch(client) : xPack(client)
-  let last: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(doing: string, work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work).catch((error: unknown) => {
-      throw failure(server, error, doing)
-    })
-    // the caller gets the error from `result`; here only the order matters
-    last = result.catch(() => undefined)
-    return result
-  }
+  const inTurn = oneAfterTheOther((error, doing) => failure(server, error, doing))
   const patiently = (attempt: () => Promise<void>) => untilNoConflict(client, admin.signal, attempt)
 
   return {

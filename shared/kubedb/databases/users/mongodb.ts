@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import type { Account, Admin, Users } from '../database.ts'
+import { oneAfterTheOther } from './in-turn.ts'
 import { isRight, readAccount, rightFields } from './mongodb/account.ts'
 import { failure, isConflict } from './mongodb/failure.ts'
 import { forgetUsers, removeAccount } from './mongodb/removal.ts'
@@ -25,15 +26,7 @@ const reserved = ['admin', 'config', 'local']
  */
 export async function connect(admin: Admin): Promise<Users> {
   const session = await Session.open(admin)
-  let last: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(doing: string, work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work).catch((error: unknown) => {
-      throw failure(error, doing)
-    })
-    // the caller gets the error from `result`; here only the order matters
-    last = result.catch(() => undefined)
-    return result
-  }
+  const inTurn = oneAfterTheOther(failure)
 
   return {
     list: () => inTurn('list users', () => list(session)),

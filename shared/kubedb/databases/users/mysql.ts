@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import type { Account, Admin, Users } from '../database.ts'
+import { oneAfterTheOther } from './in-turn.ts'
 import { isRight, readAccount, repair } from './mysql/account.ts'
 import { failure, isConflict } from './mysql/failure.ts'
 import { prepare } from './mysql/preparation.ts'
@@ -26,15 +27,7 @@ const attempts = 10
 export async function connect(to: Admin, engine: string): Promise<Users> {
   const admin: ServerAdmin = { ...to, engine }
   const session = await Session.open(admin)
-  let last: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(doing: string, work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work).catch((error: unknown) => {
-      throw failure(error, doing, engine)
-    })
-    // the caller gets the error from `result`; here only the order matters
-    last = result.catch(() => undefined)
-    return result
-  }
+  const inTurn = oneAfterTheOther((error, doing) => failure(error, doing, engine))
 
   return {
     list: () => inTurn('list users', () => list(session)),

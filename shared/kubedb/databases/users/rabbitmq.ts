@@ -7,6 +7,7 @@ import * as v from 'valibot'
 import type { Account, Admin, Users } from '../database.ts'
 import { HttpClient } from './http-client/client.ts'
 import { failure, Refusal, unreachable } from './http-client/failure.ts'
+import { oneAfterTheOther } from './in-turn.ts'
 import { algorithm, hashOf, isHashOf, permissionsOf, samePermissions } from './rabbitmq/account.ts'
 
 /** Names that the broker gives; everything else in the server belongs to others. */
@@ -48,15 +49,7 @@ export async function connect(admin: Admin): Promise<Users> {
     client.close()
     throw unreachable(server, error, { username: admin.username, host })
   }
-  let last: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(doing: string, work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work).catch((error: unknown) => {
-      throw failure(server, error, doing)
-    })
-    // the caller gets the error from `result`; here only the order matters
-    last = result.catch(() => undefined)
-    return result
-  }
+  const inTurn = oneAfterTheOther((error, doing) => failure(server, error, doing))
   const { database } = admin
   return {
     list: () => inTurn('list users', () => list(client)),
