@@ -3,23 +3,8 @@ import { Client as OpenSearchClient } from '@opensearch-project/opensearch'
 import test from 'ava'
 import { elasticsearch } from '../../shared/kubedb/databases/elasticsearch.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import {
-  expanded,
-  hostile,
-  issuer,
-  issuerRef,
-  migrated,
-  other,
-  reachIn,
-  recertified,
-  resized,
-  scaled,
-  sized,
-  testRefused,
-  testsOf,
-  toFast,
-  upgraded,
-} from './kind-changes.ts'
+import { hostile, issuer, issuerRef, other, reachIn, testRefused, testsOf } from './kind-changes.ts'
+import * as step from './kind-steps.ts'
 
 const { asked, testChanges, testNoWay } = testsOf(elasticsearch, 'elasticsearch')
 const inside = { addresses: 'cluster', instance: 'i' } as const
@@ -153,51 +138,55 @@ testChanges({
   'cpu of nodes that do everything': [
     asked('small'),
     asked('small', { cpu: '1' }),
-    resized({ node: sized('1', '2Gi') }),
+    step.resized({ node: step.sized('1', '2Gi') }),
   ],
   'cpu of nodes with data': [
     asked('large-ha'),
     asked('large-ha', { cpu: '4' }),
-    resized({ data: sized('4', '8Gi') }),
+    step.resized({ data: step.sized('4', '8Gi') }),
   ],
   'disks of nodes that do everything': [
     asked('small'),
     asked('small', { storage: '20Gi' }),
-    expanded({ node: '20Gi' }),
+    step.expanded({ node: '20Gi' }),
   ],
   'disks of nodes with data': [
     asked('large-ha'),
     asked('large-ha', { storage: '200Gi' }),
-    expanded({ data: '200Gi' }),
+    step.expanded({ data: '200Gi' }),
   ],
-  'class of one node': [asked('small'), asked('small', { storageClass: 'fast' }), migrated({ node: toFast })],
+  'class of one node': [
+    asked('small'),
+    asked('small', { storageClass: 'fast' }),
+    step.migrated({ node: step.toFast }),
+  ],
   'class of nodes with roles': [
     asked('large-ha'),
     asked('large-ha', { storageClass: 'fast' }),
-    migrated({ data: toFast, master: toFast, ingest: toFast }),
+    step.migrated({ data: step.toFast, master: step.toFast, ingest: step.toFast }),
   ],
-  'nodes that do everything': [asked('large'), asked('large', { replicas: 5 }), scaled({ node: 5 })],
+  'nodes that do everything': [asked('large'), asked('large', { replicas: 5 }), step.scaled({ node: 5 })],
   'nodes with data': [
     asked('large-ha'),
     asked('large-ha', { replicas: 5 }),
-    scaled({ topology: { data: 5 } }),
+    step.scaled({ topology: { data: 5 } }),
   ],
   "KubeDB's certificates to an issuer's": [
     asked('small'),
     asked('small', { issuer }),
-    recertified({ issuerRef }),
+    step.recertified({ issuerRef }),
   ],
   issuer: [
     asked('small', { issuer }),
     asked('small', { issuer: other }),
-    recertified({ issuerRef: { apiGroup: 'cert-manager.io', ...other } }),
+    step.recertified({ issuerRef: { apiGroup: 'cert-manager.io', ...other } }),
   ],
   'encryption, which ends': [
     asked('elasticsearch'),
     asked('elasticsearch', { spec: { enableSSL: false } }),
-    recertified({ remove: true }),
+    step.recertified({ remove: true }),
   ],
-  version: [asked('small', { version: 'xpack-8.19.9' }), asked('small'), upgraded('xpack-9.2.3')],
+  version: [asked('small', { version: 'xpack-8.19.9' }), asked('small'), step.upgraded('xpack-9.2.3')],
 })
 
 testNoWay({

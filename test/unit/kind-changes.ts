@@ -5,13 +5,12 @@ import { planUpdate } from '../../shared/kubedb/instances/planner.ts'
 import type { Resolved } from '../../shared/kubedb/records/instance-record.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import { shippedPlan } from '../support/shipped-catalog.ts'
+import type { Steps } from './kind-steps.ts'
 
 const inside = { addresses: 'cluster', instance: '6f0a1c6e' } as const
 export const issuer = { kind: 'ClusterIssuer', name: 'internal-ca' } as const
 export const issuerRef = { apiGroup: 'cert-manager.io', ...issuer }
 export const other = { kind: 'Issuer', name: 'own-ca' } as const
-
-type Steps = (string | JsonObject)[]
 
 /** Declares the tests that a kind's file has in common with those of the others. */
 export function testsOf(kind: Database, service: string) {
@@ -80,28 +79,6 @@ export function testRefused(
     })
   }
 }
-
-// Steps by OpsRequests, as KubeDB writes them for every kind.
-export const resized = (verticalScaling: JsonObject): Steps => ['VerticalScaling', { verticalScaling }]
-export const sized = (cpu: string, memory: string) => ({
-  resources: { requests: { cpu, memory }, limits: { memory } },
-})
-export const expanded = (disks: JsonObject): Steps => [
-  'VolumeExpansion',
-  { volumeExpansion: { mode: 'Online', ...disks } },
-]
-export const migrated = (migration: JsonObject): Steps => ['StorageMigration', { migration }]
-export const toFast = { storageClassName: 'fast', oldPVReclaimPolicy: 'Delete' }
-export const scaled = (horizontalScaling: JsonObject): Steps => ['HorizontalScaling', { horizontalScaling }]
-export const recertified = (tls: JsonObject): Steps => ['ReconfigureTLS', { tls }]
-export const reconfigured = (file: string, text: string): Steps => [
-  'Reconfigure',
-  { configuration: { removeCustomConfig: true, applyConfig: { [file]: text }, restart: 'auto' } },
-]
-export const upgraded = (targetVersion: string): Steps => [
-  'UpdateVersion',
-  { updateVersion: { targetVersion } },
-]
 
 /** @returns where a database is reached: over a Service of its own, unencrypted, unless something else is said */
 export function reachIn(namespace: string, more: Partial<Reach>): Reach {

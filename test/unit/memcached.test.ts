@@ -2,19 +2,8 @@ import test from 'ava'
 import { memcached } from '../../shared/kubedb/databases/memcached.ts'
 import { checkBindingParameters, checkParameters } from '../../shared/osb/parameters/parameters.ts'
 import { shippedPlan } from '../support/shipped-catalog.ts'
-import {
-  hostile,
-  issuer,
-  issuerRef,
-  reachIn,
-  recertified,
-  reconfigured,
-  resized,
-  scaled,
-  sized,
-  testsOf,
-  upgraded,
-} from './kind-changes.ts'
+import { hostile, issuer, issuerRef, reachIn, testsOf } from './kind-changes.ts'
+import * as step from './kind-steps.ts'
 
 const { asked, testChanges, testNoWay } = testsOf(memcached, 'memcached')
 const inside = { addresses: 'cluster', instance: 'i' } as const
@@ -68,15 +57,19 @@ test('a binding has the one role there is, and a lesser one is refused', (t) => 
 })
 
 testChanges({
-  memory: [asked('small'), asked('small', { memory: '1Gi' }), resized({ memcached: sized('250m', '1Gi') })],
-  servers: [asked('large'), asked('large', { replicas: 5 }), scaled({ replicas: 5 })],
-  tls: [asked('small'), asked('small', { issuer }), recertified({ issuerRef })],
+  memory: [
+    asked('small'),
+    asked('small', { memory: '1Gi' }),
+    step.resized({ memcached: step.sized('250m', '1Gi') }),
+  ],
+  servers: [asked('large'), asked('large', { replicas: 5 }), step.scaled({ replicas: 5 })],
+  tls: [asked('small'), asked('small', { issuer }), step.recertified({ issuerRef })],
   configuration: [
     asked('small'),
     asked('small', { configuration: { threads: 4 } }),
-    reconfigured('memcached.conf', '--threads=4\n'),
+    step.reconfigured('memcached.conf', '--threads=4\n'),
   ],
-  version: [asked('small', { version: '1.6.29' }), asked('small'), upgraded('1.6.40')],
+  version: [asked('small', { version: '1.6.29' }), asked('small'), step.upgraded('1.6.40')],
 })
 
 testNoWay({

@@ -3,20 +3,8 @@ import { MongoClient } from 'mongodb'
 import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { mongodb } from '../../shared/kubedb/databases/mongodb.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import {
-  expanded,
-  hostile,
-  issuer,
-  issuerRef,
-  migrated,
-  resized,
-  scaled,
-  sized,
-  testRefused,
-  testsOf,
-  toFast,
-  upgraded,
-} from './kind-changes.ts'
+import { hostile, issuer, issuerRef, testRefused, testsOf } from './kind-changes.ts'
+import * as step from './kind-steps.ts'
 
 const { asked, planned, testChanges, testNoWay } = testsOf(mongodb, 'mongodb')
 const inside = { addresses: 'cluster', instance: 'i' } as const
@@ -158,52 +146,52 @@ testChanges({
   'cpu of one server': [
     asked('small'),
     asked('small', { cpu: '1' }),
-    resized({ standalone: sized('1', '1Gi') }),
+    step.resized({ standalone: step.sized('1', '1Gi') }),
   ],
   'cpu of a replica set': [
     asked('large-ha'),
     asked('large-ha', { cpu: '4' }),
-    resized({ replicaSet: sized('4', '8Gi') }),
+    step.resized({ replicaSet: step.sized('4', '8Gi') }),
   ],
   'cpu of shards': [
     asked('large-sharded'),
     asked('large-sharded', { cpu: '4' }),
-    resized({ shard: sized('4', '8Gi') }),
+    step.resized({ shard: step.sized('4', '8Gi') }),
   ],
   'disk of one server': [
     asked('small'),
     asked('small', { storage: '20Gi' }),
-    expanded({ standalone: '20Gi' }),
+    step.expanded({ standalone: '20Gi' }),
   ],
   'disks of a replica set': [
     asked('large-ha'),
     asked('large-ha', { storage: '200Gi' }),
-    expanded({ replicaSet: '200Gi' }),
+    step.expanded({ replicaSet: '200Gi' }),
   ],
   'disks of shards': [
     asked('large-sharded'),
     asked('large-sharded', { storage: '200Gi' }),
-    expanded({ shard: '200Gi' }),
+    step.expanded({ shard: '200Gi' }),
   ],
   'class of the disks of a sharded cluster': [
     asked('large-sharded'),
     asked('large-sharded', { storageClass: 'fast' }),
-    migrated({ shard: toFast, configServer: toFast }),
+    step.migrated({ shard: step.toFast, configServer: step.toFast }),
   ],
   'servers of a replica set': [
     asked('large-ha'),
     asked('large-ha', { replicas: 5 }),
-    scaled({ replicas: 5 }),
+    step.scaled({ replicas: 5 }),
   ],
   shards: [
     asked('large-sharded'),
     asked('large-sharded', { shards: 4 }),
-    scaled({ shard: { shards: 4, replicas: 3 } }),
+    step.scaled({ shard: { shards: 4, replicas: 3 } }),
   ],
   'servers of shards': [
     asked('large-sharded'),
     asked('large-sharded', { replicas: 5 }),
-    scaled({ shard: { shards: 2, replicas: 5 } }),
+    step.scaled({ shard: { shards: 2, replicas: 5 } }),
   ],
   'settings of shards and routers': [
     asked('large-sharded'),
@@ -224,7 +212,7 @@ testChanges({
       },
     ],
   ],
-  version: [asked('small', { version: '7.0.28' }), asked('small'), upgraded('8.0.17')],
+  version: [asked('small', { version: '7.0.28' }), asked('small'), step.upgraded('8.0.17')],
 })
 
 const types = (steps: ReturnType<typeof planned>) =>

@@ -3,24 +3,16 @@ import mysqlDriver from 'mysql2'
 import * as v from 'valibot'
 import { mysql } from '../../shared/kubedb/databases/mysql.ts'
 import {
-  expanded,
   hostile,
   issuer,
   issuerRef,
-  migrated,
   other,
   reachIn,
-  recertified,
-  reconfigured,
-  resized,
-  scaled,
-  sized,
   testRefused,
   testsOf,
   threePods,
-  toFast,
-  upgraded,
 } from './kind-changes.ts'
+import * as step from './kind-steps.ts'
 
 const { asked, planned, testChanges, testNoWay } = testsOf(mysql, 'mysql')
 const inside = { addresses: 'cluster', instance: 'i' } as const
@@ -89,27 +81,27 @@ testRefused(mysql, '8.4.8', {
 })
 
 testChanges({
-  cpu: [asked('small'), asked('small', { cpu: '1' }), resized({ mysql: sized('1', '1Gi') })],
-  storage: [asked('small'), asked('small', { storage: '20Gi' }), expanded({ mysql: '20Gi' })],
-  storageClass: [asked('small'), asked('small', { storageClass: 'fast' }), migrated(toFast)],
+  cpu: [asked('small'), asked('small', { cpu: '1' }), step.resized({ mysql: step.sized('1', '1Gi') })],
+  storage: [asked('small'), asked('small', { storage: '20Gi' }), step.expanded({ mysql: '20Gi' })],
+  storageClass: [asked('small'), asked('small', { storageClass: 'fast' }), step.migrated(step.toFast)],
   'replicas, which MySQL calls members': [
     asked('large-ha'),
     asked('large-ha', { replicas: 5 }),
-    scaled({ member: 5 }),
+    step.scaled({ member: 5 }),
   ],
-  'tls on': [asked('small'), asked('small', { issuer }), recertified({ issuerRef, requireSSL: true })],
+  'tls on': [asked('small'), asked('small', { issuer }), step.recertified({ issuerRef, requireSSL: true })],
   'another issuer': [
     asked('small', { issuer }),
     asked('small', { issuer: other }),
-    recertified({ issuerRef: { apiGroup: 'cert-manager.io', ...other }, requireSSL: true }),
+    step.recertified({ issuerRef: { apiGroup: 'cert-manager.io', ...other }, requireSSL: true }),
   ],
-  'tls off': [asked('small', { issuer }), asked('small'), recertified({ remove: true })],
+  'tls off': [asked('small', { issuer }), asked('small'), step.recertified({ remove: true })],
   configuration: [
     asked('small'),
     asked('small', { configuration: { wait_timeout: 60 } }),
-    reconfigured('my-config.cnf', '[mysqld]\nwait_timeout = 60\n'),
+    step.reconfigured('my-config.cnf', '[mysqld]\nwait_timeout = 60\n'),
   ],
-  version: [asked('small'), asked('small', { version: '9.1.0' }), upgraded('9.1.0')],
+  version: [asked('small'), asked('small', { version: '9.1.0' }), step.upgraded('9.1.0')],
   'one primary to several': [
     asked('large-ha'),
     asked('large-ha', { spec: { topology: { group: { mode: 'Multi-Primary' } } } }),

@@ -2,21 +2,8 @@ import { createClient } from '@redis/client'
 import test from 'ava'
 import { redis } from '../../shared/kubedb/databases/redis.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import {
-  expanded,
-  hostile,
-  issuer,
-  issuerRef,
-  migrated,
-  reachIn,
-  resized,
-  scaled,
-  sized,
-  testRefused,
-  testsOf,
-  toFast,
-  upgraded,
-} from './kind-changes.ts'
+import { hostile, issuer, issuerRef, reachIn, testRefused, testsOf } from './kind-changes.ts'
+import * as step from './kind-steps.ts'
 
 const { asked, testChanges, testNoWay } = testsOf(redis, 'redis')
 const inside = { addresses: 'cluster', instance: 'i' } as const
@@ -91,15 +78,23 @@ testRefused(redis, '8.2.2', {
 })
 
 testChanges({
-  memory: [asked('small'), asked('small', { memory: '1Gi' }), resized({ redis: sized('250m', '1Gi') })],
-  storage: [asked('small'), asked('small', { storage: '20Gi' }), expanded({ redis: '20Gi' })],
-  storageClass: [asked('small'), asked('small', { storageClass: 'fast' }), migrated(toFast)],
-  shards: [asked('large-ha'), asked('large-ha', { shards: 5 }), scaled({ shards: 5 })],
-  'servers of each shard': [asked('large-ha'), asked('large-ha', { replicas: 3 }), scaled({ replicas: 3 })],
+  memory: [
+    asked('small'),
+    asked('small', { memory: '1Gi' }),
+    step.resized({ redis: step.sized('250m', '1Gi') }),
+  ],
+  storage: [asked('small'), asked('small', { storage: '20Gi' }), step.expanded({ redis: '20Gi' })],
+  storageClass: [asked('small'), asked('small', { storageClass: 'fast' }), step.migrated(step.toFast)],
+  shards: [asked('large-ha'), asked('large-ha', { shards: 5 }), step.scaled({ shards: 5 })],
+  'servers of each shard': [
+    asked('large-ha'),
+    asked('large-ha', { replicas: 3 }),
+    step.scaled({ replicas: 3 }),
+  ],
   both: [
     asked('large-ha'),
     asked('large-ha', { replicas: 3, shards: 5 }),
-    scaled({ shards: 5, replicas: 3 }),
+    step.scaled({ shards: 5, replicas: 3 }),
   ],
   'tls on, the file being ready for it': [
     asked('small'),
@@ -117,11 +112,11 @@ testChanges({
       { tls: { issuerRef } },
     ],
   ],
-  version: [asked('small', { version: '7.4.6' }), asked('small'), upgraded('8.2.2')],
+  version: [asked('small', { version: '7.4.6' }), asked('small'), step.upgraded('8.2.2')],
   'make, within the major version': [
     asked('small', { version: '8.0.4' }),
     asked('small', { version: 'valkey-8.1.1' }),
-    upgraded('valkey-8.1.1'),
+    step.upgraded('valkey-8.1.1'),
   ],
 })
 
