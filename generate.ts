@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { chartFiles } from './generate/chart/chart.ts'
 import { configurationPage } from './generate/configuration-page.ts'
+import { doctorFiles } from './generate/doctor.ts'
 import { withCredentials } from './generate/example-credentials.ts'
 import { keysPage } from './generate/keys-page.ts'
 import { knativeFiles } from './generate/knative.ts'
@@ -30,6 +31,7 @@ export async function derivedFiles(root: string): Promise<Files> {
   return {
     ...rbacFiles([...kinds.values()]),
     ...knativeFiles(),
+    ...doctorFiles([...kinds.values()]),
     ...chartFiles([...kinds.values()], version, { yaml: catalog, json: rendered }),
     'knative/base/catalog.json': rendered,
     'docs/routes.md': routesPage(),

@@ -5,24 +5,30 @@ import { admissionPolicy } from './checks/admission-policy.ts'
 import { configuration } from './checks/configuration.ts'
 import { databases } from './checks/databases.ts'
 import { functions } from './checks/functions.ts'
+import { issuers } from './checks/issuers.ts'
 import { kinds } from './checks/kinds.ts'
 import { permissions } from './checks/permissions.ts'
+import { plans } from './checks/plans.ts'
 import { records } from './checks/records.ts'
 import { route } from './checks/routes.ts'
 import { secrets } from './checks/secrets.ts'
 import { storageClasses } from './checks/storage-classes.ts'
 import { versions } from './checks/versions.ts'
+import { webhooks } from './checks/webhooks.ts'
 import { type Check, doubtful, type Examination, type Finding } from './examination.ts'
 import { NotAllowed } from './kube.ts'
 
 /** In the order in which they matter: what comes first often explains what comes later. */
 export const checks: readonly Check[] = [
   kinds,
+  webhooks,
   versions,
   storageClasses,
+  issuers,
   permissions,
   admissionPolicy,
   configuration,
+  plans,
   secrets,
   functions,
   route,

@@ -10,8 +10,22 @@ export interface Answer {
   body: unknown
 }
 
-/** @throws when the API server cannot be reached */
-export type Ask = (method: 'GET' | 'POST', path: string, body?: unknown) => Promise<Answer>
+/** In whose name something is asked: a ServiceAccount. */
+export interface Account {
+  namespace: string
+  name: string
+}
+
+/**
+ * @param as impersonated; whoever looks must be allowed to
+ * @throws when the API server cannot be reached
+ */
+export type Ask = (method: 'GET' | 'POST', path: string, body?: unknown, as?: Account) => Promise<Answer>
+
+/** @returns the headers that ask in the name of a ServiceAccount, and so of its groups */
+export function impersonating({ namespace, name }: Account): { [header: string]: string } {
+  return { 'impersonate-user': `system:serviceaccount:${namespace}:${name}` }
+}
 
 /** milliseconds for one answer */
 const patience = 30_000
@@ -31,13 +45,14 @@ export function ambientCluster(): Ask {
   const cluster = config.getCurrentCluster()
   if (!cluster)
     throw new Error('the kubeconfig has no current context: `kubectl config use-context` sets one')
-  return async function ask(method, path, body) {
+  return async function ask(method, path, body, as) {
     const content = body === undefined ? undefined : JSON.stringify(body)
     const options: RequestOptions = {
       method,
       signal: AbortSignal.timeout(patience),
       headers: {
         accept: 'application/json',
+        ...(as && impersonating(as)),
         ...(content !== undefined && {
           'content-type': 'application/json',
           'content-length': Buffer.byteLength(content),

@@ -24,6 +24,7 @@ export type PatchType = 'application/merge-patch+json' | 'application/apply-patc
  * @param path with its query, beginning with a slash
  * @param body sent as JSON
  * @param patchType what the body of a PATCH is; a JSON merge patch unless it says otherwise
+ * @param headers more of them
  * @returns the answer, also one that refuses
  * @throws if there is no whole answer within 30 seconds
  */
@@ -33,6 +34,7 @@ export function ask(
   path: string,
   body?: unknown,
   patchType: PatchType = 'application/merge-patch+json',
+  headers: { [name: string]: string } = {},
 ): Promise<Answer> {
   const text = body === undefined ? undefined : JSON.stringify(body)
   return new Promise((resolve, reject) => {
@@ -43,6 +45,7 @@ export function ask(
       headers: {
         authorization: `Bearer ${plane.adminToken}`,
         accept: 'application/json',
+        ...headers,
         ...(text !== undefined && {
           'content-type': method === 'PATCH' ? patchType : 'application/json',
           'content-length': Buffer.byteLength(text),

@@ -63,7 +63,7 @@ export const storageClasses: Check = {
 }
 
 /** @returns every disk that a spec asks for, wherever in it */
-function claimsOf(spec: Plan['spec']): { name: string | undefined }[] {
+export function claimsOf(spec: Plan['spec']): { name: string | undefined }[] {
   const found: { name: string | undefined }[] = []
   const walk = (value: Json) => {
     if (Array.isArray(value)) for (const one of value) walk(one)

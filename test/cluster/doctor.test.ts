@@ -9,14 +9,18 @@ import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
 import { examine } from '../../doctor/doctor.ts'
 import type { Finding } from '../../doctor/examination.ts'
-import type { Ask } from '../../doctor/kube.ts'
+import { type Ask, impersonating } from '../../doctor/kube.ts'
+import { doctor } from '../../generate/doctor.ts'
 import { nameOf } from '../../generate/roles.ts'
 import { knativeServices } from '../../generate/services.ts'
-import { administratorOf } from '../../sandbox/administrator.ts'
+import { administratorOf, apply } from '../../sandbox/administrator.ts'
 import type { ControlPlane } from '../../sandbox/control-plane.ts'
 import { ask, mintToken, type PatchType } from '../../sandbox/control-plane-request.ts'
 import { startControlPlaneWithKinds } from '../../sandbox/control-plane-with-kinds.ts'
 import { installCrds } from '../../sandbox/crds.ts'
+import { kinds as standIns } from '../../sandbox/operator/kinds.ts'
+import { Kube } from '../../sandbox/operator/kube.ts'
+import { startWebhooks } from '../../sandbox/operator/webhooks.ts'
 import { applyRoles } from '../../sandbox/service-accounts.ts'
 import { AppBinding } from '../../shared/kubedb/cluster/object.ts'
 import { kindOf, kinds } from '../../shared/kubedb/databases/kinds.ts'
@@ -33,6 +37,7 @@ import { catalogOf, type Service } from '../../shared/osb/catalog/catalog.ts'
 import { readCatalogYaml } from '../../shared/osb/catalog/yaml.ts'
 import { edgeRouter, routes } from '../../shared/routes.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
+import type { Bounds } from '../../shared/values/nouns.ts'
 import { objectIn, sharedCluster } from '../support/cluster.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -44,6 +49,7 @@ const golden = (name: string): JsonObject =>
   objectIn(readFileSync(join(root, 'test/unit/golden', name), 'utf8'))
 
 let plane: ControlPlane
+let webhooks: Awaited<ReturnType<typeof startWebhooks>>
 let directory: string
 let services: readonly Service[]
 
@@ -103,6 +109,14 @@ test.before(async (t) => {
   directory = await mkdtemp(join(tmpdir(), 'doctor-'))
   plane = await startControlPlaneWithKinds({ directory, progress: (line) => t.log(line) })
   await applyRoles(administratorOf(plane), { broker, databases }, [...kinds.values()])
+  webhooks = await startWebhooks({
+    kube: await Kube.fromFile(plane.kubeconfigFile),
+    kinds: standIns,
+    certificateFile: plane.certificateFile,
+    keyFile: plane.keyFile,
+    caFile: plane.caFile,
+    log: (line) => t.log(line),
+  })
   for (const name of [...routes.map(nameOf), `osb-${edgeRouter}`])
     await admin('POST', deployments, deployment(name))
   await admin('POST', secrets, goodUsers)
@@ -115,12 +129,13 @@ test.before(async (t) => {
 })
 
 test.after.always(async () => {
+  await webhooks?.stop()
   await plane?.stop()
   await rm(directory, { recursive: true, force: true })
 })
 
-const asAdministrator: Ask = async (method, path, body) => {
-  const answer = await ask(plane, method, path, body)
+const asAdministrator: Ask = async (method, path, body, as) => {
+  const answer = await ask(plane, method, path, body, undefined, as && impersonating(as))
   return { status: answer.status, body: parsed(answer.body) }
 }
 
@@ -158,12 +173,24 @@ function finds(t: ExecutionContext, seen: Look, ...expected: RegExp[]): void {
 test.serial('where everything is in order nothing is found', async (t) => {
   const seen = await look()
   t.deepEqual(shown(seen), [])
-  t.is(seen.lines.length, 11)
+  t.is(seen.lines.length, 14)
   t.true(seen.lines.every((line) => line.startsWith('ok ')))
 })
 
+const opsRequests = `/apis/ops.kubedb.com/v1alpha1/namespaces/${databases}/memcachedopsrequests`
+
+/** Waits for what the API server does a moment later. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await holds()); tries++) {
+    if (tries === 200) throw new Error('it does not come to be')
+    await delay(100)
+  }
+}
+
 test.serial('a kind that is not served', async (t) => {
   await gone(`${crds}/memcachedopsrequests.ops.kubedb.com`)
+  // What is served is told a moment later.
+  await until(async () => (await ask(plane, 'GET', opsRequests)).status === 404)
   finds(
     t,
     await look(),
@@ -232,6 +259,180 @@ test.serial('storage classes that are not there, or let no disk grow', async (t)
     t,
     await look(),
     /^broken plan postgresql\/small names the StorageClass fast, which is not in the cluster/,
+  )
+  services = before
+})
+
+/** One plan of PostgreSQL, as the catalog has it but for this. */
+function planLike(more: (spec: JsonObject) => JsonObject, parameters?: Bounds): readonly Service[] {
+  const service = services.find(({ kind }) => kind === 'Postgres')
+  const plan = service?.plans.find(({ name }) => name === 'small')
+  if (!service || !plan) throw new Error('no plan small of PostgreSQL')
+  const changed = { ...plan, spec: more(plan.spec), parameters: parameters ?? plan.parameters }
+  return [{ ...service, plans: [changed] }]
+}
+
+const hooks = '/apis/admissionregistration.k8s.io/v1'
+
+test.serial('a kind whose feature gate is off, and a plan that KubeDB refuses', async (t) => {
+  const Hooks = v.object({ webhooks: v.array(v.looseObject({ name: v.string() })) })
+  const registered: { path: string; all: v.InferOutput<typeof Hooks>['webhooks'] }[] = []
+  for (const name of ['mutating/mutators', 'validating/validators', 'validating/validators.ops']) {
+    const [type, who] = name.split('/')
+    const path = `${hooks}/${type}webhookconfigurations/${who}.kubedb.com`
+    const { webhooks: all } = v.parse(Hooks, await admin('GET', path))
+    registered.push({ path, all })
+    const others = all.filter((one) => !one.name.startsWith('memcached'))
+    t.is(others.length, all.length - 1)
+    await admin('PATCH', path, { webhooks: others }, merge)
+  }
+  const before = services
+  const [bad] = planLike((spec) => ({ ...spec, sslMode: 'require' }))
+  services = [...before.filter(({ kind }) => kind === 'Memcached'), ...(bad ? [bad] : [])]
+  finds(
+    t,
+    await look(),
+    /^broken no webhook of KubeDB is registered to complete memcacheds, to judge memcacheds, to judge memcachedopsrequests: its feature gate Memcached is off, .* → .*--set global\.featureGates\.Memcached=true/,
+    /^broken KubeDB on this cluster refuses plan postgresql\/small \(with the least that may be asked for; with the most that may be asked for.*\): .*SSLMode when .*TLS is null → correct spec or parameters/,
+  )
+  for (const { path, all } of registered) await admin('PATCH', path, { webhooks: all }, merge)
+  services = before
+})
+
+test.serial('nothing is made of what is tried', async (t) => {
+  finds(t, await look())
+  for (const { apiVersion, plural } of kinds.values()) {
+    const { items } = await admin('GET', `/apis/${apiVersion}/namespaces/${databases}/${plural}`)
+    t.deepEqual(items, [])
+  }
+})
+
+test.serial('a plan with a field that the CRD does not have', async (t) => {
+  const before = services
+  services = planLike((spec) => ({ ...spec, bogus: 1 }))
+  finds(
+    t,
+    await look(),
+    /^broken the CRD of Postgres on this cluster does not take plan postgresql\/small .*: unknown field "spec\.bogus" → correct the spec/,
+  )
+  services = before
+})
+
+test.serial('a policy that stops what KubeDB makes of a plan, for functions only', async (t) => {
+  const name = 'no-health-checker'
+  await admin('POST', `${hooks}/validatingadmissionpolicies`, {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicy',
+    metadata: { name },
+    spec: {
+      failurePolicy: 'Fail',
+      matchConstraints: {
+        resourceRules: [
+          {
+            apiGroups: ['kubedb.com'],
+            apiVersions: ['*'],
+            operations: ['CREATE'],
+            resources: ['postgreses'],
+          },
+        ],
+      },
+      matchConditions: [
+        {
+          name: 'functions',
+          expression: `request.userInfo.username == "system:serviceaccount:${broker}:osb-provision"`,
+        },
+      ],
+      validations: [
+        { expression: '!has(object.spec.healthChecker)', message: 'spec.healthChecker is not taken here' },
+      ],
+    },
+  })
+  await admin('POST', `${hooks}/validatingadmissionpolicybindings`, {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicyBinding',
+    metadata: { name },
+    spec: { policyName: name, validationActions: ['Deny'] },
+  })
+  const before = services
+  services = planLike((spec) => spec)
+  await until(async () => (await look()).left.length > 0)
+  finds(
+    t,
+    await look(),
+    /^broken the policy no-health-checker stops what KubeDB makes of plan postgresql\/small .*: spec\.healthChecker is not taken here → apply knative\/base\/230-admission-policy\.yaml/,
+  )
+  services = before
+  await admin('DELETE', `${hooks}/validatingadmissionpolicybindings/${name}`)
+  await admin('DELETE', `${hooks}/validatingadmissionpolicies/${name}`)
+})
+
+test.serial('who may look, but not create, is told what was not tried', async (t) => {
+  const rbac = '/apis/rbac.authorization.k8s.io/v1'
+  const role = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'onlooker' }
+  const looking = [
+    { apiGroups: ['*'], resources: ['*'], verbs: ['get', 'list'] },
+    { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
+  ]
+  await admin('POST', `${rbac}/clusterroles`, { metadata: { name: 'onlooker' }, rules: looking })
+  await admin('POST', `${rbac}/clusterrolebindings`, {
+    metadata: { name: 'onlooker' },
+    roleRef: role,
+    subjects: [{ kind: 'ServiceAccount', name: 'onlooker', namespace: broker }],
+  })
+  await admin('POST', `/api/v1/namespaces/${broker}/serviceaccounts`, { metadata: { name: 'onlooker' } })
+  const token = await mintToken(plane, broker, 'onlooker', 3600)
+  const as: Ask = async (method, path, body, account) => {
+    const headers = account && impersonating(account)
+    const answer = await ask({ ...plane, adminToken: token }, method, path, body, undefined, headers)
+    return { status: answer.status, body: parsed(answer.body) }
+  }
+  const before = services
+  services = planLike((spec) => spec)
+  await delay(1000)
+  finds(
+    t,
+    await look({ as }),
+    /^doubtful not tried, whether KubeDB takes plan postgresql\/small .*: postgreses\.kubedb\.com is forbidden: .* → run this as somebody who may create databases/,
+  )
+  const making = { apiGroups: ['kubedb.com'], resources: ['*'], verbs: ['create'] }
+  await admin('PATCH', `${rbac}/clusterroles/onlooker`, { rules: [...looking, making] }, merge)
+  await delay(1000)
+  finds(
+    t,
+    await look({ as }),
+    /^doubtful not tried, whether the policy lets through what KubeDB makes of plan postgresql\/small .* → run this as somebody who may impersonate ServiceAccount osb-provision/,
+  )
+  services = before
+  await admin('DELETE', `${rbac}/clusterrolebindings/onlooker`)
+  await admin('DELETE', `${rbac}/clusterroles/onlooker`)
+})
+
+test.serial('the ServiceAccount of the Job may look at everything, and try every plan', async (t) => {
+  const [, ...objects] = doctor({ broker, databases }, [...kinds.values()])
+  const granted = objects.filter(({ kind }) => kind !== 'Job')
+  await apply(administratorOf(plane), granted)
+  await admin('POST', `/api/v1/namespaces/${broker}/serviceaccounts`, { metadata: { name: 'osb-doctor' } })
+  const token = await mintToken(plane, broker, 'osb-doctor', 3600)
+  const as: Ask = async (method, path, body, account) => {
+    const headers = account && impersonating(account)
+    const answer = await ask({ ...plane, adminToken: token }, method, path, body, undefined, headers)
+    return { status: answer.status, body: parsed(answer.body) }
+  }
+  await until(async () => (await look({ as })).left.length === 0)
+  const path = `/apis/kubedb.com/v1/namespaces/${databases}/postgreses?dryRun=All`
+  t.is((await as('POST', path, {})).status, 403)
+})
+
+test.serial('issuers that are not there', async (t) => {
+  const before = services
+  services = planLike((spec) => spec, {
+    tls: { issuers: { a: { kind: 'ClusterIssuer', name: 'ca' }, b: { kind: 'Issuer', name: 'own' } } },
+  })
+  finds(
+    t,
+    await look(),
+    /^broken ClusterIssuer ca is not in the cluster; plans that name it: postgresql\/small → make it with cert-manager/,
+    /^broken Issuer own is not in namespace databases; plans that name it: postgresql\/small/,
   )
   services = before
 })
