@@ -167,3 +167,40 @@ test('an address that is taken is told', async (t) => {
   await t.throwsAsync(redisEngine(home).start(at), { message: /Redis did not start: .*[Aa]ddress.* in use/ })
   squatter.close()
 })
+
+// Why bindings do not share the user `default`, for clients that send a password alone: docs/bindings/redis.md.
+test('a further password of the administrator is no user: it may all, ends alone with all, and does not last', async (t) => {
+  const engine = redisEngine(home)
+  const at = await instance('default')
+  let server = await engine.start(at)
+  const further = { ...at, password: 'another' }
+  const add = () => send(at, 'ACL', 'SETUSER', 'default', '>another')
+  const refused = (who: Instance) => t.throwsAsync(send(who, 'PING'), { message: /WRONGPASS/ })
+
+  await add()
+  const session = await open(further)
+  t.is(String(await session.sendCommand(['ACL', 'WHOAMI'])), 'default')
+  t.true(Array.isArray(await session.sendCommand(['ACL', 'LIST'])), 'it sees who may log in')
+  const own = await open(at)
+  const users = String(await own.sendCommand(['CLIENT', 'LIST'])).match(/ user=\S+/g)
+  t.deepEqual(new Set(users), new Set([' user=default']))
+
+  await send(at, 'ACL', 'SETUSER', 'default', '<another')
+  await refused(further)
+  t.is(String(await session.sendCommand(['PING'])), 'PONG', 'the session goes on')
+  await send(at, 'CLIENT', 'KILL', 'USER', 'default')
+  await t.throwsAsync(own.sendCommand(['PING']), undefined, 'who ends it ends that of the administrator too')
+  await t.throwsAsync(session.sendCommand(['PING']))
+
+  await add()
+  await send(at, 'CONFIG', 'SET', 'requirepass', 'renewed')
+  await refused(further)
+  await send({ ...at, password: 'renewed' }, 'CONFIG', 'SET', 'requirepass', at.password)
+
+  await add()
+  t.is(await send(further, 'PING'), 'PONG')
+  await server.stop()
+  server = await engine.start(at)
+  await refused(further)
+  await server.stop()
+})
