@@ -3,9 +3,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { get } from './kubectl.ts'
 
-/** A failure of this many seconds is one: Knative tries again, and pulls of images are slow at first. */
-const patience = 5
-
 const Condition = v.object({
   type: v.string(),
   status: v.string(),
@@ -34,6 +31,11 @@ export interface Wish {
   selector?: string
   /** seconds */
   deadline?: number
+  /**
+   * Seconds that one may be called failed, until it counts; Knative tries again, and a DomainMapping fails as long as its
+   * Service is coming. As long as the deadline unless given
+   */
+  patience?: number
   /** is told of each that is ready, once */
   onReady?: (object: string) => void
 }
@@ -43,7 +45,7 @@ export interface Wish {
  * @throws with a sentence for each that failed, in the words of its revision, or that is not ready in time
  */
 export async function untilReady(wish: Wish): Promise<number> {
-  const { namespace, kinds, selector, deadline = 300, onReady } = wish
+  const { namespace, kinds, selector, deadline = 300, patience = deadline, onReady } = wish
   const args = [kinds.join(','), '-n', namespace, ...(selector === undefined ? [] : ['-l', selector])]
   const told = new Set<string>()
   const failing = new Map<string, number>()

@@ -1,10 +1,11 @@
 /**
- * The dev loop by Skaffold itself, on the cluster of KUBECONFIG, which has Knative: a failed deployment, `skaffold dev`
- * with a changed line and Ctrl-C, `run`, `delete`, and the profile without Knative. What must outlive all of that is a
- * database with rows and a binding. Docker builds.
+ * The dev loop by Skaffold itself, on the cluster of KUBECONFIG: a failed deployment, `skaffold dev` with a changed line
+ * and Ctrl-C, `run`, `delete`, and `kubectl delete -k`. What must outlive all of that is a database with rows and a
+ * binding. Docker builds.
  *
  *     npm run e2e:skaffold -- --default-repo registry.example.com/me
  *
+ * --plain                the profile without Knative alone; on Knative it comes last
  * --default-repo REPO    where images are pushed to, as `skaffold dev --default-repo`
  * --connect IP:PORT      of Knative's gateway, where the broker's host name leads nowhere
  * --psql-image IMAGE     has psql; docker.io/library/postgres:17-alpine unless given
@@ -36,6 +37,7 @@ const { broker, databases } = defaultNamespaces
 const { values } = parseArgs({
   options: {
     'default-repo': { type: 'string' },
+    plain: { type: 'boolean', default: false },
     connect: { type: 'string' },
     'psql-image': { type: 'string', default: 'docker.io/library/postgres:17-alpine' },
     network: { type: 'string' },
@@ -153,7 +155,6 @@ const service = '2010d83f-d908-4d9f-879c-ce8f5f527f2a'
 const plan = '252027a9-3bde-4afa-a251-4457ef08594e'
 const instance = 'service_instances/skaffold'
 const binding = `${instance}/service_bindings/one`
-const ids = `service_id=${service}&plan_id=${plan}&accepts_incomplete=true`
 const Credentials = v.object({ uri: v.string() })
 
 async function makeDatabase(cf: Platform): Promise<string> {
@@ -218,84 +219,91 @@ async function changed(url: string): Promise<boolean> {
   return (await cf.ask('GET', 'catalog')).body.changed === true
 }
 
-async function claims(): Promise<void> {
+const Built = v.object({ builds: v.tuple([v.object({ imageName: v.string(), tag: v.string() })]) })
+
+/** @param profile arguments of Skaffold that name it */
+async function commands(profile: readonly string[], failed: RegExp): Promise<void> {
   const built = join(directory, 'built.json')
   await step('skaffold build: the image for development, by Docker', async () => {
-    await skaffold('build', '--file-output', built)
+    await skaffold('build', ...profile, '--file-output', built)
   })
-  const Built = v.object({ builds: v.tuple([v.object({ imageName: v.string(), tag: v.string() })]) })
   const {
     builds: [{ imageName, tag }],
   } = v.parse(Built, JSON.parse(await readFile(built, 'utf8')))
-  await step(
-    'skaffold render: every function is of that image, and no namespace is among the manifests',
-    async () => {
-      const manifests = await skaffold('render', '--build-artifacts', built)
-      check(manifests.split(`image: ${tag}`).length === routes.length + 2, 'not eleven images')
-      check(!/^kind: (Namespace|Secret)$/m.test(manifests), 'what must stay would be deleted')
-    },
-  )
-
-  await step('skaffold deploy of an image that is nowhere fails, with the words of a revision', async () => {
+  await step('skaffold render: eleven containers of that image, and nothing that must stay', async () => {
+    const manifests = await skaffold('render', ...profile, '--build-artifacts', built)
+    check(manifests.split(`image: ${tag}`).length === routes.length + 2, 'not eleven images')
+    check(!/^kind: (Namespace|Secret)$/m.test(manifests), 'what must stay would be deleted')
+  })
+  await step('skaffold deploy of an image that is nowhere fails, and says why', async () => {
     const nowhere = join(directory, 'nowhere.json')
     const none = `${tag.replace(/[:@][^/]*$/, '')}:none`
     await writeFile(nowhere, JSON.stringify({ builds: [{ imageName, tag: none }] }))
-    const run = start('deploy', '--build-artifacts', nowhere)
+    const run = start('deploy', ...profile, '--build-artifacts', nowhere)
     check((await run.ended) !== 0, 'it ends with 0')
-    check(/Service osb-[\w-]+ is not ready: RevisionMissing|RevisionFailed/.test(run.output()), run.output())
-    check(/none/.test(run.output().split('is not ready').at(-1) ?? ''), run.output())
+    check(failed.test(run.output()), run.output())
     for (const line of ['Made the Secret osb-users', 'Made the Secret osb-keys'])
       check(run.output().includes(line), `${line}: not said`)
   })
+}
 
-  const keys = (await get(Secret, ['secret', 'osb-keys', '-n', broker])).data
-  const dev = start('dev')
-  const uri = await step(
-    'skaffold dev: every Service is ready, and it says how the broker is used',
-    async () => {
-      await printed(dev, /osb GET catalog/)
-      for (const name of [...routes.map(nameOf), `osb-${edgeRouter}`])
-        check(dev.output().includes(`Service ${name} is ready after`), `${name}: not said`)
-      const [, url = ''] = await printed(dev, /osb-development.* -> (http:\/\/127\.0\.0\.1:\d+)/)
-      const cf = await brokerAt(url)
-      await cf.expect(200, 'GET', 'catalog')
-      return makeDatabase(cf)
-    },
-  )
-  await step('a changed line answers', async () => {
-    const [, url = ''] = await printed(dev, /osb-development.* -> (http:\/\/127\.0\.0\.1:\d+)/)
-    const file = join(checkout, 'functions/catalog.ts')
-    const text = await readFile(file, 'utf8')
-    const line = text.replace(
-      'return c.body(body, 200',
-      "return c.body(body.replace('{', '{\"changed\":true,'), 200",
+/** @returns the URI of a binding to the database that is made meanwhile */
+async function develop(profile: readonly string[], service: string): Promise<string> {
+  const dev = start('dev', ...profile)
+  try {
+    const [, url = ''] = await step(
+      'skaffold dev deploys, forwards a port and says how the broker is used',
+      async () => {
+        await printed(dev, /osb GET catalog/)
+        for (const name of [...routes.map(nameOf), `osb-${edgeRouter}`])
+          check(new RegExp(`${name} is ready`).test(dev.output()), `${name}: not said`)
+        return printed(dev, new RegExp(`${service} .* -> (http://127\\.0\\.0\\.1:\\d+)`))
+      },
     )
-    check(line !== text, 'catalog.ts has no such line')
-    const before = dev.output().length
-    const begun = performance.now()
-    await writeFile(file, line)
-    const since = () => ((performance.now() - begun) / 1000).toFixed(1)
-    let built = ''
-    for (const end = Date.now() + 240_000; ; await delay(100)) {
-      const news = dev.output().slice(before)
-      if (built === '' && news.includes('Starting pre-deploy hooks')) built = since()
-      if (await changed(url).catch(() => false)) break
-      check(dev.child.exitCode === null && Date.now() < end, news.slice(-4000))
-    }
-    say(
-      `  the new answer came ${since()} s after it was saved; the image was built and pushed after ${built} s`,
-    )
-  })
-  await step('its log says which function said what', async () => {
-    await printed(dev, /^\[bind\] ?\{"time":.*"function":"bind"/m, 20)
-    await printed(dev, /^\[catalog\] ?\{"time":.*"function":"catalog"/m, 20)
-  })
-  await step('Ctrl-C takes the broker away, and nothing else', async () => {
+    const uri = await step('through it a database is made', async () => makeDatabase(await brokerAt(url)))
+    await step('a changed line answers', () => changeLine(dev, url))
+    await step('its log says which function said what', async () => {
+      await printed(dev, /^\[bind\] ?\{"time":.*"function":"bind"/m, 20)
+      await printed(dev, /^\[catalog\] ?\{"time":.*"function":"catalog"/m, 20)
+    })
+    await step('Ctrl-C takes the broker away, and nothing else', async () => {
+      dev.child.kill('SIGINT')
+      await dev.ended
+      await onlyTheBrokerIsGone(uri)
+    })
+    return uri
+  } finally {
     dev.child.kill('SIGINT')
-    await dev.ended
-    await onlyTheBrokerIsGone(uri)
-  })
+  }
+}
 
+async function changeLine(dev: Run, url: string): Promise<void> {
+  const file = join(checkout, 'functions/catalog.ts')
+  const text = await readFile(file, 'utf8')
+  const line = text.replace(
+    'return c.body(body, 200',
+    "return c.body(body.replace('{', '{\"changed\":true,'), 200",
+  )
+  check(line !== text, 'catalog.ts has no such line')
+  const before = dev.output().length
+  const begun = performance.now()
+  const since = () => `${((performance.now() - begun) / 1000).toFixed(1)} s`
+  await writeFile(file, line)
+  let built = ''
+  for (const end = Date.now() + 240_000; !(await changed(url).catch(() => false)); await delay(100)) {
+    const news = dev.output().slice(before)
+    if (built === '' && news.includes('Starting pre-deploy hooks')) built = since()
+    check(dev.child.exitCode === null && Date.now() < end, news.slice(-4000))
+  }
+  say(
+    `  the image was built and pushed ${built} after the line was saved, the new answer came after ${since()}`,
+  )
+}
+
+async function claimsOnKnative(): Promise<void> {
+  await commands([], /Service osb-[\w-]+ is not ready: Revision(Missing|Failed) .*none/)
+  const keys = (await get(Secret, ['secret', 'osb-keys', '-n', broker])).data
+  const uri = await develop([], 'osb-development')
   await step('skaffold run: the broker finds instance, binding and row', async () => {
     const output = await skaffold('run')
     check(!output.includes('Made the Secret'), 'it has made a Secret anew')
@@ -312,24 +320,32 @@ async function claims(): Promise<void> {
     await skaffold('delete')
     await onlyTheBrokerIsGone(uri)
   })
+  await moveToPlain(uri)
+}
 
-  await step('skaffold run -p plain: without Knative, the same instance, binding and row', async () => {
+async function claimsWithoutKnative(): Promise<void> {
+  await commands(['-p', 'plain'], /osb-[\w-]+: .*(pull|:none)/i)
+  const uri = await develop(['-p', 'plain'], `osb-${edgeRouter}`)
+  await step('skaffold run -p plain: the broker finds instance, binding and row', async () => {
     await skaffold('run', '-p', 'plain')
     await stillThere(await throughNodePort(), uri)
+  })
+  await step('skaffold delete -p plain takes the broker away, and nothing else', async () => {
+    await skaffold('delete', '-p', 'plain')
+    await onlyTheBrokerIsGone(uri)
+  })
+}
+
+/** What was made on Knative is found without it, and outlives `kubectl delete -k` too. */
+async function moveToPlain(uri: string): Promise<void> {
+  await step('skaffold run -p plain: without Knative, the same instance, binding and row', async () => {
+    await skaffold('run', '-p', 'plain')
+    const cf = await throughNodePort()
+    await stillThere(cf, uri)
   })
   await step('kubectl delete -k takes the broker away, and nothing else', async () => {
     await kubectl(['delete', '-k', join(root, 'knative/plain')])
     await onlyTheBrokerIsGone(uri)
-  })
-  await step('skaffold run -p plain again: unbind and deprovision leave nothing', async () => {
-    await skaffold('run', '-p', 'plain')
-    const cf = await throughNodePort()
-    await stillThere(cf, uri)
-    await cf.expect(200, 'DELETE', `${binding}?${ids}`)
-    const { body } = await cf.expect(202, 'DELETE', `${instance}?${ids}`)
-    const end = await cf.settle(instance, body.operation)
-    check(end.status === 410, JSON.stringify(end))
-    await skaffold('delete', '-p', 'plain')
   })
 }
 
@@ -342,7 +358,7 @@ try {
       startSandboxOperator(directory, address, (line) => say(`  ${line}`)),
     )
   }
-  await claims()
+  await (values.plain ? claimsWithoutKnative() : claimsOnKnative())
 } catch (error) {
   if (counts.failed === 0) {
     counts.failed += 1

@@ -20,6 +20,7 @@ async function waitForServices(run: string): Promise<number> {
     namespace: broker,
     kinds: ['services.serving.knative.dev'],
     selector: `skaffold.dev/run-id=${run}`,
+    patience: 5,
     onReady: (object) =>
       console.log(`${object} is ready after ${((performance.now() - begun) / 1000).toFixed(1)} s.`),
   })

@@ -1,0 +1,120 @@
+/** Waiting for Knative's Services: the API server and kubectl are real, what Knative would write is written here. */
+import { setTimeout as delay } from 'node:timers/promises'
+import test from 'ava'
+import { useCluster } from '../support/cluster.ts'
+import { kubectlFile } from '../support/go-programs.ts'
+
+const cluster = useCluster(test)
+const group = 'serving.knative.dev'
+
+test.before('kubectl, and a kind of that name', async (t) => {
+  // It is built at its first use.
+  t.timeout(20 * 60_000)
+  process.env.KUBECTL = await kubectlFile(console.error)
+  process.env.KUBECONFIG = cluster.kubeconfigFile
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } }
+  const { status, text } = await cluster.admin(
+    'POST',
+    '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',
+    {
+      metadata: { name: `services.${group}` },
+      spec: {
+        group,
+        scope: 'Namespaced',
+        names: { plural: 'services', singular: 'service', kind: 'Service', listKind: 'ServiceList' },
+        versions: [{ name: 'v1', served: true, storage: true, schema, subresources: { status: {} } }],
+      },
+    },
+  )
+  if (status !== 201) throw new Error(text)
+  for (const end = Date.now() + 20_000; ; await delay(100)) {
+    if ((await cluster.admin('GET', `/apis/${group}/v1`)).status === 200) break
+    if (Date.now() > end) throw new Error('the kind is not served')
+  }
+})
+
+const services = () => `/apis/${group}/v1/namespaces/${cluster.namespaces.broker}/services`
+
+async function make(name: string, run: string): Promise<void> {
+  const metadata = { name, labels: { 'skaffold.dev/run-id': run } }
+  const { status, text } = await cluster.admin('POST', services(), {
+    apiVersion: `${group}/v1`,
+    kind: 'Service',
+    metadata,
+    spec: { image: 'one' },
+  })
+  if (status !== 201) throw new Error(text)
+}
+
+/** As Knative does it: the conditions of a generation. */
+async function say(name: string, generation: number, ready: string, message = ''): Promise<void> {
+  const reason = message === '' ? {} : { reason: 'RevisionFailed', message }
+  const conditions = [{ type: 'Ready', status: ready, ...reason }]
+  const status = { observedGeneration: generation, conditions }
+  const answer = await cluster.admin('PATCH', `${services()}/${name}/status`, { status })
+  if (answer.status !== 200) throw new Error(answer.text)
+}
+
+/** It reads KUBECTL when it is loaded. */
+async function wait(run: string, deadline: number, onReady?: (object: string) => void): Promise<number> {
+  const { untilReady } = await import('../../e2e/readiness.ts')
+  return untilReady({
+    namespace: cluster.namespaces.broker,
+    kinds: [`services.${group}`],
+    selector: `skaffold.dev/run-id=${run}`,
+    deadline,
+    patience: 5,
+    ...(onReady && { onReady }),
+  })
+}
+
+test('it ends when each is ready at its present generation, and tells each once', async (t) => {
+  await make('a-one', 'a')
+  await make('a-two', 'a')
+  await say('a-one', 1, 'True')
+  // What is said of another generation counts for nothing.
+  await say('a-two', 0, 'True')
+  const told: string[] = []
+  const waiting = wait('a', 60, (object) => told.push(object))
+  const first = await Promise.race([waiting, delay(3000, 'waiting')])
+  t.is(first, 'waiting')
+  t.deepEqual(told, ['Service a-one'])
+  await say('a-two', 1, 'True')
+  t.is(await waiting, 2)
+  t.deepEqual(told, ['Service a-one', 'Service a-two'])
+})
+
+test("one that fails ends it with the revision's own words; one that fails for a moment does not", async (t) => {
+  await make('b-one', 'b')
+  await make('b-two', 'b')
+  await say('b-one', 1, 'False', 'for a moment')
+  const sentence = 'Revision "b-two-00001" failed with message: Unable to fetch image "none".'
+  await say('b-two', 1, 'False', sentence)
+  const waiting = wait('b', 60)
+  await delay(1000)
+  await say('b-one', 1, 'Unknown')
+  await t.throwsAsync(waiting, { message: `Service b-two is not ready: RevisionFailed ${sentence}` })
+})
+
+test('the time is up: each that is not ready is named', async (t) => {
+  await make('c-one', 'c')
+  await t.throwsAsync(wait('c', 1), {
+    message: 'Service c-one is not ready: Knative has not looked at it: is its controller up?',
+  })
+})
+
+test('without a patience of its own, what fails may recover until the time is up', async (t) => {
+  await make('d-one', 'd')
+  await say('d-one', 1, 'False', 'the Service is coming')
+  const { untilReady } = await import('../../e2e/readiness.ts')
+  const kinds = [`services.${group}`]
+  const selector = 'skaffold.dev/run-id=d'
+  const waiting = untilReady({ namespace: cluster.namespaces.broker, kinds, selector, deadline: 60 })
+  t.is(await Promise.race([waiting, delay(8000, 'waiting')]), 'waiting')
+  await say('d-one', 1, 'True')
+  t.is(await waiting, 1)
+})
+
+test('where nothing of a run is there, nothing is waited for', async (t) => {
+  t.is(await wait('none', 1), 0)
+})
