@@ -1,6 +1,6 @@
 /** What a bind and an unbind say to their engine, to be said again without the broker. */
 import { randomBytes } from 'node:crypto'
-import { resolveServiceNames } from '../sandbox/names.ts'
+import { resolveServiceNames } from '../sandbox/broker/names.ts'
 import { newNonce, userName } from '../shared/kubedb/bindings/passwords.ts'
 import type { Admin, Users } from '../shared/kubedb/databases/database.ts'
 import { kindOf } from '../shared/kubedb/databases/kinds.ts'

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
-import { freePort } from '../sandbox/free-port.ts'
+import { freePort } from '../sandbox/machine/free-port.ts'
 
 /** milliseconds for a first answer, and for an end */
 const patience = 20_000

@@ -3,7 +3,7 @@
  *
  * Usage: `node e2e/skaffold-program.ts` prints the path.
  */
-import { goProgram } from '../sandbox/go-program.ts'
+import { goProgram } from '../sandbox/machine/go-program.ts'
 
 const version = 'v2.16.1'
 

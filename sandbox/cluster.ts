@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import type { ControlPlane } from './control-plane.ts'
-import { startControlPlaneWithKinds } from './control-plane-with-kinds.ts'
+import type { ControlPlane } from './control-plane/control-plane.ts'
+import { startControlPlaneWithKinds } from './control-plane/with-kinds.ts'
 import { startOperator } from './operator/operator.ts'
 
 export interface ClusterOptions {

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { hashOf } from './lock.ts'
+import { hashOf } from './machine/lock.ts'
 
 /** Where the sandbox keeps what. */
 export interface SandboxFiles {

@@ -1,3 +1,4 @@
+/** All of the sandbox, started in order: control plane, operator, functions and the gateway before them. */
 import { createWriteStream } from 'node:fs'
 import { copyFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { finished } from 'node:stream/promises'
@@ -6,14 +7,14 @@ import { platformRole, reviewRoles } from '../generate/reviews.ts'
 import type { Namespaces } from '../generate/roles.ts'
 import { variables } from '../shared/environment/config.ts'
 import { kinds } from '../shared/kubedb/databases/kinds.ts'
-import { type Administrator, administratorOf, apply } from './administrator.ts'
-import { writePrivateFile } from './atomic-file.ts'
-import { startBroker, takesTokens } from './broker.ts'
-import { builtFunctions } from './built-functions.ts'
+import { startBroker, takesTokens } from './broker/broker.ts'
+import { builtFunctions } from './broker/built-functions.ts'
+import { applyRoles } from './broker/service-accounts.ts'
 import { startCluster } from './cluster.ts'
+import { type Administrator, administratorOf, apply } from './control-plane/administrator.ts'
+import { clusterOfKubeconfig } from './control-plane/kubeconfig.ts'
 import type { SandboxFiles } from './files.ts'
-import { clusterOfKubeconfig } from './kubeconfig.ts'
-import { applyRoles } from './service-accounts.ts'
+import { writePrivateFile } from './machine/atomic-file.ts'
 
 export interface SandboxOptions {
   files: SandboxFiles

@@ -15,9 +15,9 @@ import { mkdir, readFile, rm, statfs } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { writePrivateFile } from './atomic-file.ts'
 import { filesIn, type SandboxFiles } from './files.ts'
-import { lock } from './lock.ts'
+import { writePrivateFile } from './machine/atomic-file.ts'
+import { lock } from './machine/lock.ts'
 import type { Sandbox } from './sandbox.ts'
 
 /** Bytes: programs, data of a few databases, and what building the control plane once needs. */

@@ -9,7 +9,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import * as v from 'valibot'
-import { turns } from '../sandbox/turns.ts'
+import { turns } from '../sandbox/machine/turns.ts'
 import { runAva, testFiles, withCluster } from './suite.ts'
 import { NamespaceNote } from './support/cluster.ts'
 import { allPermissions, type Use, usesIn, wordsOf } from './support/used-permissions.ts'

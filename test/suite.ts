@@ -4,9 +4,9 @@ import { chmod, glob, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { builtFunctions } from '../sandbox/built-functions.ts'
+import { builtFunctions } from '../sandbox/broker/built-functions.ts'
 import type { Cluster } from '../sandbox/cluster.ts'
-import { userCache } from '../sandbox/user-cache.ts'
+import { userCache } from '../sandbox/machine/user-cache.ts'
 import {
   expectedSeconds,
   followEndedFiles,

@@ -11,8 +11,8 @@
 import { request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
-import { startInformer } from '../../sandbox/operator/informer.ts'
-import { Kube, type NewObject, type Resource } from '../../sandbox/operator/kube.ts'
+import { startInformer } from '../../sandbox/operator/cluster/informer.ts'
+import { Kube, type NewObject, type Resource } from '../../sandbox/operator/cluster/kube.ts'
 import { type Gateway, httpRoutesOf, type Ingress, IngressSchema } from './http-routes.ts'
 
 const [, , className, gateway = '', address] = process.argv

@@ -1,9 +1,10 @@
-import type { Engine } from './engine.ts'
+/** Database servers on this machine, a file for each make: every one that the operator can start. */
 import { kafkaEngine } from './kafka.ts'
 import { memcachedEngine } from './memcached.ts'
 import { mongodbEngine } from './mongodb.ts'
 import { mariadbEngine, mysqlEngine } from './mysql.ts'
 import { opensearchEngine } from './opensearch.ts'
+import type { Engine } from './parts/engine.ts'
 import { perconaXtraDbEngine } from './perconaxtradb.ts'
 import { postgresEngine } from './postgres.ts'
 import { rabbitmqEngine } from './rabbitmq.ts'

@@ -3,11 +3,11 @@ import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kafka, logLevel } from 'kafkajs'
-import { type Account, giveTo, writeFor } from './account.ts'
-import { dataFolders } from './data-folders.ts'
-import type { Engine, Instance, Running } from './engine.ts'
-import { type GuardedProcess, startGuarded } from './guarded-process.ts'
+import { type Account, giveTo, writeFor } from '../machine/account.ts'
+import { type GuardedProcess, startGuarded } from '../machine/guarded-process.ts'
 import { available, type Distribution, distribution } from './kafka/distribution.ts'
+import { dataFolders } from './parts/data-folders.ts'
+import type { Engine, Instance, Running } from './parts/engine.ts'
 
 const clientPort = 9092
 const controllerPort = 9093

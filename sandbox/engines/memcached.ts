@@ -1,13 +1,13 @@
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Account, writeFor } from './account.ts'
-import { environmentOf, type Program } from './debian-program.ts'
-import type { Engine, Instance, Running } from './engine.ts'
-import { type GuardedProcess, startGuarded } from './guarded-process.ts'
-import { openMemcached } from './memcached-session.ts'
-import { startedIn } from './orphan.ts'
-import { programEngine } from './program-engine.ts'
+import { type Account, writeFor } from '../machine/account.ts'
+import { type GuardedProcess, startGuarded } from '../machine/guarded-process.ts'
+import { startedIn } from '../machine/orphan.ts'
+import { openMemcached } from './memcached/session.ts'
+import type { Engine, Instance, Running } from './parts/engine.ts'
+import { programEngine } from './parts/program-engine.ts'
+import { environmentOf, type Program } from './programs/debian-program.ts'
 
 const wanted = { programs: ['memcached'], packages: ['memcached'] } as const
 

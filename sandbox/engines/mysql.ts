@@ -7,19 +7,19 @@ import { access, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { type Account, giveTo, writeFor } from './account.ts'
-import { type DataFolders, dataFolders } from './data-folders.ts'
-import type { Engine, Instance, Running, ServerTls } from './engine.ts'
-import { startGuarded } from './guarded-process.ts'
+import { type Account, giveTo, writeFor } from '../machine/account.ts'
+import { startGuarded } from '../machine/guarded-process.ts'
 import {
   findMariaDb,
   findMySqlProgram,
   type MySqlProgram,
   mariaDbObtainable,
   mySqlObtainable,
-} from './mysql-programs.ts'
-import { changesBetween } from './mysql-settings.ts'
-import { copyTemplate, dataTemplate, smallAndQuick } from './mysql-template.ts'
+} from './mysql/programs.ts'
+import { changesBetween } from './mysql/settings.ts'
+import { copyTemplate, dataTemplate, smallAndQuick } from './mysql/template.ts'
+import { type DataFolders, dataFolders } from './parts/data-folders.ts'
+import type { Engine, Instance, Running, ServerTls } from './parts/engine.ts'
 
 const execute = promisify(execFile)
 

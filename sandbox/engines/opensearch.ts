@@ -4,8 +4,6 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hash } from 'bcryptjs'
 import { at } from '../../shared/kubedb/databases/parts/spec.ts'
-import { type DataFolders, dataFolders } from './data-folders.ts'
-import type { Engine, Instance, Running } from './engine.ts'
 import { available, distribution } from './opensearch/distribution.ts'
 import {
   type Installation,
@@ -16,7 +14,9 @@ import {
 } from './opensearch/server.ts'
 import { type Dialect, securityFiles, steward, userSettings } from './opensearch/settings.ts'
 import { startFront } from './opensearch/xpack/front.ts'
-import { ask } from './request.ts'
+import { type DataFolders, dataFolders } from './parts/data-folders.ts'
+import type { Engine, Instance, Running } from './parts/engine.ts'
+import { ask } from './parts/request.ts'
 
 const clientPort = 9200
 /** where the server listens when the front has the clients' port */

@@ -3,9 +3,10 @@
  * for all members, without Galera's replication. It refuses what Percona's strict mode refuses and a server can be told
  * to: tables without a primary key and, as far as MySQL runs, of other engines than InnoDB.
  */
-import type { Engine } from './engine.ts'
+
+import { findMySqlProgram, type MySqlProgram, mySqlObtainable } from './mysql/programs.ts'
 import { mysqlLikeEngine } from './mysql.ts'
-import { findMySqlProgram, type MySqlProgram, mySqlObtainable } from './mysql-programs.ts'
+import type { Engine } from './parts/engine.ts'
 
 /** @param home folder for data; made when absent */
 export function perconaXtraDbEngine(home: string): Engine {

@@ -7,11 +7,12 @@ import { promisify } from 'node:util'
 import { Client, DatabaseError } from 'pg'
 import * as v from 'valibot'
 import { equal } from '../../shared/values/json.ts'
-import { type Account, writeFor } from './account.ts'
-import { type DataFolders, dataFolders } from './data-folders.ts'
-import type { Engine, Instance, Running } from './engine.ts'
-import { startGuarded } from './guarded-process.ts'
-import { copyPostgresBinaries, findPostgresPackage, settle } from './postgres-binaries.ts'
+import { type Account, writeFor } from '../machine/account.ts'
+import { startGuarded } from '../machine/guarded-process.ts'
+import { type DataFolders, dataFolders } from './parts/data-folders.ts'
+import type { Engine, Instance, Running } from './parts/engine.ts'
+import { copyPostgresBinaries, findPostgresPackage } from './postgres/binaries.ts'
+import { settle } from './programs/cache.ts'
 
 const execute = promisify(execFile)
 

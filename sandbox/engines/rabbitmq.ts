@@ -2,12 +2,12 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Account, giveTo, writeFor } from './account.ts'
-import { environmentOf, type Program } from './debian-program.ts'
-import type { Engine, Instance, Running } from './engine.ts'
-import { type GuardedProcess, startGuarded } from './guarded-process.ts'
-import { programEngine } from './program-engine.ts'
-import { ask } from './request.ts'
+import { type Account, giveTo, writeFor } from '../machine/account.ts'
+import { type GuardedProcess, startGuarded } from '../machine/guarded-process.ts'
+import type { Engine, Instance, Running } from './parts/engine.ts'
+import { programEngine } from './parts/program-engine.ts'
+import { ask } from './parts/request.ts'
+import { environmentOf, type Program } from './programs/debian-program.ts'
 
 const wanted = {
   programs: ['rabbitmq-server'],

@@ -3,12 +3,12 @@ import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient, ErrorReply } from '@redis/client'
-import { type Account, writeFor } from './account.ts'
-import { environmentOf, type Program } from './debian-program.ts'
-import type { Engine, Instance, Running } from './engine.ts'
-import { type GuardedProcess, startGuarded } from './guarded-process.ts'
-import { programEngine } from './program-engine.ts'
-import { compareRedisSettings, parseRedisSettings } from './redis-settings.ts'
+import { type Account, writeFor } from '../machine/account.ts'
+import { type GuardedProcess, startGuarded } from '../machine/guarded-process.ts'
+import type { Engine, Instance, Running } from './parts/engine.ts'
+import { programEngine } from './parts/program-engine.ts'
+import { environmentOf, type Program } from './programs/debian-program.ts'
+import { compareRedisSettings, parseRedisSettings } from './redis/settings.ts'
 
 const wanted = { programs: ['redis-server'], packages: ['redis-server'] } as const
 

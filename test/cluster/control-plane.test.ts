@@ -11,10 +11,10 @@ import {
   type ControlPlane,
   type ControlPlaneOptions,
   startControlPlane,
-} from '../../sandbox/control-plane.ts'
-import { guarded, startDaemon } from '../../sandbox/control-plane-process.ts'
-import { controlPlaneProgram } from '../../sandbox/control-plane-program.ts'
-import { ask, mintToken } from '../../sandbox/control-plane-request.ts'
+} from '../../sandbox/control-plane/control-plane.ts'
+import { controlPlaneProgram } from '../../sandbox/control-plane/program.ts'
+import { ask, mintToken } from '../../sandbox/control-plane/request.ts'
+import { guarded, startDaemon } from '../../sandbox/machine/daemon.ts'
 
 const folders: string[] = []
 const planes: ControlPlane[] = []
@@ -212,7 +212,7 @@ test.serial('a port in use is named', async (t) => {
 /** Another process that starts a control plane and then waits to be killed. */
 async function startElsewhere(directory: string): Promise<{ parent: ChildProcess; url: string }> {
   const program = `
-    import { startControlPlane } from ${JSON.stringify(join(import.meta.dirname, '../../sandbox/control-plane.ts'))}
+    import { startControlPlane } from ${JSON.stringify(join(import.meta.dirname, '../../sandbox/control-plane/control-plane.ts'))}
     const plane = await startControlPlane({ directory: ${JSON.stringify(directory)}, progress: () => undefined })
     console.log(plane.url)
     setInterval(() => undefined, 1000)

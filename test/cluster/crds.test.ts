@@ -9,10 +9,10 @@ import {
   type ControlPlane,
   type ControlPlaneOptions,
   startControlPlane,
-} from '../../sandbox/control-plane.ts'
-import { ask } from '../../sandbox/control-plane-request.ts'
-import { startControlPlaneWithKinds } from '../../sandbox/control-plane-with-kinds.ts'
-import { installCrds } from '../../sandbox/crds.ts'
+} from '../../sandbox/control-plane/control-plane.ts'
+import { installCrds } from '../../sandbox/control-plane/crds.ts'
+import { ask } from '../../sandbox/control-plane/request.ts'
+import { startControlPlaneWithKinds } from '../../sandbox/control-plane/with-kinds.ts'
 import { appBinding, badAppBindings, goodAppBindings } from '../support/crd-cases/app-binding.ts'
 import { elasticsearch } from '../support/crd-cases/elasticsearch.ts'
 import { kafka } from '../support/crd-cases/kafka.ts'

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import test from 'ava'
-import { engineAccount } from '../../sandbox/engines/account.ts'
 import {
   debianProgram,
   installedProgram,
   unpackedProgram,
   type Wanted,
-} from '../../sandbox/engines/debian-program.ts'
+} from '../../sandbox/engines/programs/debian-program.ts'
+import { engineAccount } from '../../sandbox/machine/account.ts'
 
 const execute = promisify(execFile)
 

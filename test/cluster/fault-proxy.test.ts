@@ -1,7 +1,7 @@
 /** The proxy that other tests let faults come from does to a call what it says, and nothing else. */
 import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
-import { type Answer, ask, mintToken } from '../../sandbox/control-plane-request.ts'
+import { type Answer, ask, mintToken } from '../../sandbox/control-plane/request.ts'
 import { useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'

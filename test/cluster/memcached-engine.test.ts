@@ -3,10 +3,10 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
-import type { Instance } from '../../sandbox/engines/engine.ts'
-import { openLoopbackAddresses } from '../../sandbox/engines/loopback.ts'
+import { openMemcached } from '../../sandbox/engines/memcached/session.ts'
 import { memcachedEngine } from '../../sandbox/engines/memcached.ts'
-import { openMemcached } from '../../sandbox/engines/memcached-session.ts'
+import type { Instance } from '../../sandbox/engines/parts/engine.ts'
+import { openLoopbackAddresses } from '../../sandbox/machine/loopback.ts'
 
 let home: string
 

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import { Double, Long, MongoClient, ObjectId } from 'mongodb'
-import { readConfiguration } from '../../sandbox/engines/mongodb/configuration.ts'
+import { readConfiguration } from '../../sandbox/engines/mongodb/parts/configuration.ts'
 import { type Login, type MongoServer, MongoServers, outcome, refusal } from './mongodb-server.ts'
 
 const servers = new MongoServers()

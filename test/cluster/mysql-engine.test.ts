@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
-import type { Instance } from '../../sandbox/engines/engine.ts'
-import { openLoopbackAddresses } from '../../sandbox/engines/loopback.ts'
+import { findMariaDb, findMySql } from '../../sandbox/engines/mysql/programs.ts'
 import { mysqlEngine } from '../../sandbox/engines/mysql.ts'
-import { findMariaDb, findMySql } from '../../sandbox/engines/mysql-programs.ts'
+import type { Instance } from '../../sandbox/engines/parts/engine.ts'
+import { openLoopbackAddresses } from '../../sandbox/machine/loopback.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { until } from './operator-setting.ts'
 
@@ -145,7 +145,7 @@ for (const [make, find] of [
       const module = (name: string) => JSON.stringify(import.meta.resolve(`../../sandbox/engines/${name}.ts`))
       const program = `
       import { mysqlEngine } from ${module('mysql')}
-      import { find${make === 'MySQL' ? 'MySql' : 'MariaDb'} as find } from ${module('mysql-programs')}
+      import { find${make === 'MySQL' ? 'MySql' : 'MariaDb'} as find } from ${module('mysql/programs')}
       await mysqlEngine(${JSON.stringify(folder)}, find).start(${JSON.stringify(at)})
       console.log('started')
       setInterval(() => undefined, 1000)`

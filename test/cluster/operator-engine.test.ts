@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { Client } from 'pg'
-import type { Instance } from '../../sandbox/engines/engine.ts'
-import { openLoopbackAddresses } from '../../sandbox/engines/loopback.ts'
+import type { Instance } from '../../sandbox/engines/parts/engine.ts'
 import { postgresEngine } from '../../sandbox/engines/postgres.ts'
+import { openLoopbackAddresses } from '../../sandbox/machine/loopback.ts'
 import { until } from './operator-setting.ts'
 
 let home: string

@@ -1,8 +1,8 @@
 /** What OpsRequests change of each kind, without a server. */
 import test from 'ava'
 import * as v from 'valibot'
-import { resourcesOf } from '../../sandbox/operator/kind.ts'
-import { OpsRequest, resources, Secret } from '../../sandbox/operator/resources.ts'
+import { OpsRequest, resources, Secret } from '../../sandbox/operator/cluster/resources.ts'
+import { resourcesOf } from '../../sandbox/operator/kinds/parts/kind.ts'
 import { JsonObject } from '../../shared/values/json.ts'
 import { createNamespace, offshootNames, until, useSetting } from './operator-setting.ts'
 import { create, find, inTurn, issuerRef, opsManifest, shapeOf } from './operator-shapes.ts'

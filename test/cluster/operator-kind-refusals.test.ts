@@ -1,14 +1,14 @@
 /** What the webhooks refuse of one kind alone; what they refuse of all is in operator-webhooks.test.ts. */
 import test from 'ava'
-import { type Kind, opsKind, resourcesOf } from '../../sandbox/operator/kind.ts'
+import { Named } from '../../sandbox/operator/cluster/resources.ts'
 import { elasticsearch } from '../../sandbox/operator/kinds/elasticsearch.ts'
 import { memcached } from '../../sandbox/operator/kinds/memcached.ts'
 import { mongodb } from '../../sandbox/operator/kinds/mongodb.ts'
 import { mysql } from '../../sandbox/operator/kinds/mysql.ts'
+import { type Kind, opsKind, resourcesOf } from '../../sandbox/operator/kinds/parts/kind.ts'
 import { postgres } from '../../sandbox/operator/kinds/postgres.ts'
 import { rabbitmq } from '../../sandbox/operator/kinds/rabbitmq.ts'
 import { redis } from '../../sandbox/operator/kinds/redis.ts'
-import { Named } from '../../sandbox/operator/resources.ts'
 import { createNamespace, refusalOf, useSetting } from './operator-setting.ts'
 import { issuerRef, manifest, opsManifest, shapeOf, single } from './operator-shapes.ts'
 

@@ -1,19 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
-import { withDefaultResources } from '../../sandbox/operator/defaults.ts'
-import { parseDuration } from '../../sandbox/operator/duration.ts'
-import { aclLine, changedRules } from '../../sandbox/operator/kinds/redis-acl.ts'
-import { replaced, selectOps } from '../../sandbox/operator/ops-selection.ts'
-import { type Phase, phaseFromConditions } from '../../sandbox/operator/phase.ts'
-import { parseQuantity } from '../../sandbox/operator/quantity.ts'
-import type { Condition, OpsRequest } from '../../sandbox/operator/resources.ts'
+import { parseDuration } from '../../sandbox/operator/cluster/duration.ts'
+import { type Phase, phaseFromConditions } from '../../sandbox/operator/cluster/phase.ts'
+import { parseQuantity } from '../../sandbox/operator/cluster/quantity.ts'
+import type { Condition, OpsRequest } from '../../sandbox/operator/cluster/resources.ts'
+import { withDefaultResources } from '../../sandbox/operator/kinds/parts/defaults.ts'
 import {
   mergeDirectives,
   mergeSections,
   mergeSettings,
   mergeYaml,
-} from '../../sandbox/operator/settings-text.ts'
-import { isUpgradable, parseVersion, satisfies } from '../../sandbox/operator/versions.ts'
+} from '../../sandbox/operator/kinds/parts/settings-text.ts'
+import { isUpgradable, parseVersion, satisfies } from '../../sandbox/operator/kinds/parts/versions.ts'
+import { aclLine, changedRules } from '../../sandbox/operator/kinds/redis-acl.ts'
+import { replaced, selectOps } from '../../sandbox/operator/ops/selection.ts'
 import { workQueue } from '../../sandbox/operator/work-queue.ts'
 
 /** `A` is True, `!A` is False. */

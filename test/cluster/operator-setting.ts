@@ -5,13 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { TestFn } from 'ava'
 import { Client } from 'pg'
 import * as v from 'valibot'
-import { startControlPlane } from '../../sandbox/control-plane.ts'
-import { startControlPlaneWithKinds } from '../../sandbox/control-plane-with-kinds.ts'
-import type { Engine } from '../../sandbox/engines/engine.ts'
-import { resourcesOf } from '../../sandbox/operator/kind.ts'
-import { postgres } from '../../sandbox/operator/kinds/postgres.ts'
-import { Kube, KubeError, type Resource } from '../../sandbox/operator/kube.ts'
-import { startOperator } from '../../sandbox/operator/operator.ts'
+import { startControlPlane } from '../../sandbox/control-plane/control-plane.ts'
+import { startControlPlaneWithKinds } from '../../sandbox/control-plane/with-kinds.ts'
+import type { Engine } from '../../sandbox/engines/parts/engine.ts'
+import { Kube, KubeError, type Resource } from '../../sandbox/operator/cluster/kube.ts'
 import {
   Named,
   OpsRequest,
@@ -19,7 +16,10 @@ import {
   resources as resourcesOfAll,
   Secret,
   Service,
-} from '../../sandbox/operator/resources.ts'
+} from '../../sandbox/operator/cluster/resources.ts'
+import { resourcesOf } from '../../sandbox/operator/kinds/parts/kind.ts'
+import { postgres } from '../../sandbox/operator/kinds/postgres.ts'
+import { startOperator } from '../../sandbox/operator/operator.ts'
 
 const { databases, opsRequests } = resourcesOf(postgres)
 export const resources = { ...resourcesOfAll, postgreses: databases, postgresOpsRequests: opsRequests }

@@ -1,17 +1,18 @@
 /** The shapes in which the sandbox's operator serves each kind, and what its tests do with them, without a server. */
-import { type Kind, opsKind, resourcesOf } from '../../sandbox/operator/kind.ts'
+
+import { turns } from '../../sandbox/machine/turns.ts'
+import { Database } from '../../sandbox/operator/cluster/resources.ts'
 import { elasticsearch } from '../../sandbox/operator/kinds/elasticsearch.ts'
 import { kafka } from '../../sandbox/operator/kinds/kafka.ts'
 import { mariadb } from '../../sandbox/operator/kinds/mariadb.ts'
 import { memcached } from '../../sandbox/operator/kinds/memcached.ts'
 import { mongodb } from '../../sandbox/operator/kinds/mongodb.ts'
 import { mysql } from '../../sandbox/operator/kinds/mysql.ts'
+import { type Kind, opsKind, resourcesOf } from '../../sandbox/operator/kinds/parts/kind.ts'
 import { perconaxtradb } from '../../sandbox/operator/kinds/perconaxtradb.ts'
 import { postgres } from '../../sandbox/operator/kinds/postgres.ts'
 import { rabbitmq } from '../../sandbox/operator/kinds/rabbitmq.ts'
 import { redis } from '../../sandbox/operator/kinds/redis.ts'
-import { Database } from '../../sandbox/operator/resources.ts'
-import { turns } from '../../sandbox/turns.ts'
 import { type Setting, until } from './operator-setting.ts'
 
 const disk = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } }

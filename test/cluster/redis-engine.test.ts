@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient, createCluster } from '@redis/client'
 import test from 'ava'
-import type { Instance } from '../../sandbox/engines/engine.ts'
-import { openLoopbackAddresses } from '../../sandbox/engines/loopback.ts'
+import type { Instance } from '../../sandbox/engines/parts/engine.ts'
 import { redisEngine } from '../../sandbox/engines/redis.ts'
+import { openLoopbackAddresses } from '../../sandbox/machine/loopback.ts'
 import { until } from './operator-setting.ts'
 
 let home: string

@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { turns } from '../../sandbox/turns.ts'
+import { turns } from '../../sandbox/machine/turns.ts'
 import { bindingRecordName } from '../../shared/kubedb/records/names.ts'
 import type { FunctionName } from '../../shared/routes.ts'
 import type { JsonObject } from '../../shared/values/json.ts'

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import test, { type ExecutionContext } from 'ava'
-import { turns } from '../../sandbox/turns.ts'
+import { turns } from '../../sandbox/machine/turns.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import type { OsbAnswer } from '../support/broker.ts'
 import { at, useCluster } from '../support/cluster.ts'

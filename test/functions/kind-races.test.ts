@@ -1,7 +1,7 @@
 /** An instance id is one over all kinds of databases, and a kind that does not answer makes nothing disappear. */
 import { randomUUID } from 'node:crypto'
 import test from 'ava'
-import { turns } from '../../sandbox/turns.ts'
+import { turns } from '../../sandbox/machine/turns.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { hash26, instanceLabel } from '../../shared/kubedb/records/names.ts'
 import type { JsonObject } from '../../shared/values/json.ts'

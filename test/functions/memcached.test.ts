@@ -1,7 +1,7 @@
 /** Bindings of Memcached over HTTP: all of an instance share its one user, so nothing is made and nothing taken away. */
 import { randomUUID } from 'node:crypto'
 import test from 'ava'
-import { openMemcached } from '../../sandbox/engines/memcached-session.ts'
+import { openMemcached } from '../../sandbox/engines/memcached/session.ts'
 import { databaseName } from '../../shared/kubedb/records/names.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import { useBroker } from '../support/broker.ts'

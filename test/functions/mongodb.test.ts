@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import test from 'ava'
 import { MongoClient } from 'mongodb'
-import { resolveServiceNames } from '../../sandbox/names.ts'
+import { resolveServiceNames } from '../../sandbox/broker/names.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import { outcome } from '../cluster/mongodb-server.ts'
 import { openBroker, useBroker } from '../support/broker.ts'

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import test from 'ava'
 import type { Connection, RowDataPacket } from 'mysql2/promise'
-import { resolveServiceNames } from '../../sandbox/names.ts'
+import { resolveServiceNames } from '../../sandbox/broker/names.ts'
 import { useBroker } from '../support/broker.ts'
 import { assertDeprovisioned, assertUnbound, bound } from '../support/kind-life.ts'
 import { usingMySql } from '../support/mysql.ts'

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { turns } from '../../sandbox/turns.ts'
+import { turns } from '../../sandbox/machine/turns.ts'
 import { databaseName, instanceLabel, instanceRecordName } from '../../shared/kubedb/records/names.ts'
 import type { OsbAnswer } from '../support/broker.ts'
 import { at, useCluster } from '../support/cluster.ts'

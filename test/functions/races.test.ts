@@ -1,7 +1,7 @@
 /** Requests for the same thing at the same time: the API server chooses one, and everybody hears the same story. */
 import { randomInt, randomUUID } from 'node:crypto'
 import test, { type ExecutionContext } from 'ava'
-import { turns } from '../../sandbox/turns.ts'
+import { turns } from '../../sandbox/machine/turns.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import { type OsbAnswer, openBroker } from '../support/broker.ts'
 import { type TestCluster, textAt, useCluster } from '../support/cluster.ts'

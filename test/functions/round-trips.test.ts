@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import test, { type ExecutionContext } from 'ava'
-import { turns } from '../../sandbox/turns.ts'
+import { turns } from '../../sandbox/machine/turns.ts'
 import { type BindableEngine, bindableEngines, insideOf } from '../support/bindable-engines.ts'
 import type { OsbAnswer } from '../support/broker.ts'
 import { useCluster } from '../support/cluster.ts'

@@ -9,7 +9,7 @@ import test from 'ava'
 import * as v from 'valibot'
 import { parse } from 'yaml'
 import { filesIn } from '../../sandbox/files.ts'
-import { freePort } from '../../sandbox/free-port.ts'
+import { freePort } from '../../sandbox/machine/free-port.ts'
 
 const root = join(import.meta.dirname, '../..')
 const directory = await mkdtemp(join(tmpdir(), 'start-'))

@@ -20,7 +20,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ExecutionContext, TestFn } from 'ava'
-import { type Broker, startBroker, type User } from '../../sandbox/broker.ts'
+import { type Broker, startBroker, type User } from '../../sandbox/broker/broker.ts'
 import { type JsonAnswer, objectIn, type TestCluster, useCluster } from './cluster.ts'
 
 const root = join(import.meta.dirname, '../..')

@@ -1,7 +1,7 @@
 /** Every place in an operation at which its function can die. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
-import type { Turns } from '../../sandbox/turns.ts'
+import type { Turns } from '../../sandbox/machine/turns.ts'
 import type { FunctionName } from '../../shared/routes.ts'
 import type { OsbAnswer } from './broker.ts'
 import { type Call, shapeOf } from './fault-call.ts'

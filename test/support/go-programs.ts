@@ -1,7 +1,7 @@
 /** Helm and kubectl themselves, built from Go modules: what people install the broker with. */
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
-import { goProgram } from '../../sandbox/go-program.ts'
+import { goProgram } from '../../sandbox/machine/go-program.ts'
 
 const sources = join(import.meta.dirname, '../programs')
 

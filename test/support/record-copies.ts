@@ -1,7 +1,7 @@
 /** Instances and bindings that exist only as records: for whatever must not depend on how many there are. */
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
-import { turns } from '../../sandbox/turns.ts'
+import { turns } from '../../sandbox/machine/turns.ts'
 import { newNonce, userName } from '../../shared/kubedb/bindings/passwords.ts'
 import { AppBinding } from '../../shared/kubedb/cluster/object.ts'
 import { BindingInfo } from '../../shared/kubedb/records/binding-record.ts'

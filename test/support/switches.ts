@@ -1,4 +1,4 @@
-import { switchesName } from '../../sandbox/operator/switches.ts'
+import { switchesName } from '../../sandbox/operator/cluster/switches.ts'
 import type { TestCluster } from './cluster.ts'
 
 /**

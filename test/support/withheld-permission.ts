@@ -1,7 +1,7 @@
 /** Roles without one permission of the route map, for seeing what misses it: see test/needed-permissions.ts. */
 import * as v from 'valibot'
 import { type Namespaces, nameOf, resourcesOf } from '../../generate/roles.ts'
-import type { Administrator } from '../../sandbox/administrator.ts'
+import type { Administrator } from '../../sandbox/control-plane/administrator.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { routes } from '../../shared/routes.ts'
 import { allPermissions, wordsOf } from './used-permissions.ts'

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { resolveServiceNames } from '../../sandbox/names.ts'
+import { resolveServiceNames } from '../../sandbox/broker/names.ts'
 import { router } from '../../shared/gateway/router.ts'
 import { type Route, routes } from '../../shared/routes.ts'
 import { captureLog } from './function-process.ts'
@@ -488,7 +488,7 @@ test('SIGTERM: requests are finished, and an idle router does not wait for its c
     setTimeout(() => s.end('finished'), 700)
   })
   const resolver = `data:text/javascript,${encodeURIComponent(
-    `import { resolveServiceNames } from ${JSON.stringify(new URL('../../sandbox/names.ts', import.meta.url).href)}; resolveServiceNames(${JSON.stringify(names)})`,
+    `import { resolveServiceNames } from ${JSON.stringify(new URL('../../sandbox/broker/names.ts', import.meta.url).href)}; resolveServiceNames(${JSON.stringify(names)})`,
   )}`
   const busy = await program(t, { FUNCTION_URL: urlOf(upstream), NODE_OPTIONS: `--import=${resolver}` })
   const answer = send(busy.port, 'GET', '/v2/catalog')

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import test from 'ava'
-import { freePort } from '../../sandbox/free-port.ts'
+import { freePort } from '../../sandbox/machine/free-port.ts'
 
 test.serial(
   'no port is given twice in a row, and none that the system might give to somebody else',

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
-import { freePort } from '../../sandbox/free-port.ts'
+import { freePort } from '../../sandbox/machine/free-port.ts'
 import { type Config, loadConfig } from '../../shared/environment/config.ts'
 
 /** The headers of a request that gets past authentication and version. */

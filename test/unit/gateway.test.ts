@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { type Gateway, type GatewayOptions, startGateway } from '../../sandbox/gateway.ts'
+import { type Gateway, type GatewayOptions, startGateway } from '../../sandbox/broker/gateway.ts'
 import type { FunctionName } from '../../shared/routes.ts'
 
 /** Starts a gateway whose functions are the given programs. */

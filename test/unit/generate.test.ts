@@ -17,7 +17,7 @@ import {
   versionRoles,
 } from '../../generate/roles.ts'
 import { derivedFiles, staleFiles } from '../../generate.ts'
-import { builtFunctions, isOfToday } from '../../sandbox/built-functions.ts'
+import { builtFunctions, isOfToday } from '../../sandbox/broker/built-functions.ts'
 import { kinds as allKinds } from '../../shared/kubedb/databases/kinds.ts'
 import { readCatalogYaml } from '../../shared/osb/catalog/yaml.ts'
 import { routes } from '../../shared/routes.ts'

@@ -4,7 +4,7 @@ import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
-import { endOrphan, pidFile } from '../../sandbox/engines/orphan.ts'
+import { endOrphan, pidFile } from '../../sandbox/machine/orphan.ts'
 
 /** A process that would go on for a minute, working in the folder. */
 async function worker(folder: string): Promise<ChildProcess> {

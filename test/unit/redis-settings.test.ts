@@ -1,5 +1,5 @@
 import test from 'ava'
-import { compareRedisSettings, parseRedisSettings } from '../../sandbox/engines/redis-settings.ts'
+import { compareRedisSettings, parseRedisSettings } from '../../sandbox/engines/redis/settings.ts'
 
 test('a redis.conf is read as Redis reads it', (t) => {
   const text = `

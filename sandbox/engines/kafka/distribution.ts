@@ -4,9 +4,8 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { findJava, type Java, lastWords, onPath } from '../java.ts'
-import { settle } from '../postgres-binaries.ts'
-import { draftIn, programCache } from '../program-cache.ts'
+import { draftIn, programCache, settle } from '../programs/cache.ts'
+import { findJava, type Java, lastWords, onPath } from '../programs/java.ts'
 
 const execute = promisify(execFile)
 

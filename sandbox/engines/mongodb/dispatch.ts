@@ -1,15 +1,15 @@
 /** From a request to its answer: the order in which a server looks at a command. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Binary, Int32 } from 'bson'
-import type { Call, Command } from './command.ts'
-import { commands } from './commands.ts'
-import type { Connection } from './connection.ts'
-import type { Member, Operation } from './member.ts'
-import { allows } from './privileges.ts'
-import { badValue, interrupted, notImplemented, Refusal, unauthorized } from './refusal.ts'
-import type { FailPoint, Server } from './server.ts'
-import { privilegesOfRoles } from './users.ts'
-import { type Doc, isDoc, numberOf } from './value.ts'
+import { commands } from './commands/commands.ts'
+import type { Call, Command } from './parts/command.ts'
+import type { Connection } from './parts/connection.ts'
+import type { Member, Operation } from './parts/member.ts'
+import { allows } from './parts/privileges.ts'
+import { badValue, interrupted, notImplemented, Refusal, unauthorized } from './parts/refusal.ts'
+import type { FailPoint, Server } from './parts/server.ts'
+import { privilegesOfRoles } from './parts/users.ts'
+import { type Doc, isDoc, numberOf } from './parts/value.ts'
 
 /** The connection is to be closed without an answer. */
 export class Hangup extends Error {

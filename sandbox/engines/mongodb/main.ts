@@ -7,11 +7,11 @@ import { createServer, type Server as Listener, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createSecureContext, TLSSocket } from 'node:tls'
 import * as v from 'valibot'
-import { listening } from './listening.ts'
-import type { Member } from './member.ts'
+import { listening } from './parts/listening.ts'
+import type { Member } from './parts/member.ts'
+import { Server } from './parts/server.ts'
+import { Settings } from './parts/settings.ts'
 import { serve } from './serve.ts'
-import { Server } from './server.ts'
-import { Settings } from './settings.ts'
 
 /** The first byte of a TLS connection, which no message of MongoDB's protocol of a sane length begins with. */
 const tlsHandshake = 0x16

@@ -1,10 +1,10 @@
 /** The requests of one client, one after the other. */
 import type { Socket } from 'node:net'
-import { Connection } from './connection.ts'
 import { dispatch } from './dispatch.ts'
-import type { Member } from './member.ts'
-import type { Server } from './server.ts'
-import { answerTo, ProtocolError, type Request, RequestReader } from './wire.ts'
+import { Connection } from './parts/connection.ts'
+import type { Member } from './parts/member.ts'
+import type { Server } from './parts/server.ts'
+import { answerTo, ProtocolError, type Request, RequestReader } from './parts/wire.ts'
 
 /** Serves a client until it goes. */
 export function serve(server: Server, member: Member, socket: Socket): void {

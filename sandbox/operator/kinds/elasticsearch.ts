@@ -1,20 +1,27 @@
 import * as v from 'valibot'
-import { Refusal } from '../admission.ts'
-import { basicAuth } from '../auth.ts'
-import { authSecretDefaults, initResources, podTemplateOf } from '../defaults.ts'
-import { kept, kindOf } from '../description.ts'
-import type { Component, OpsContext } from '../kind.ts'
-import { resourcesOf } from '../kind.ts'
-import { stashAddon } from '../offshoot-objects.ts'
-import { authSecretName, replicasOf, withSuffix } from '../offshoots.ts'
-import * as complaints from '../ops-complaints.ts'
-import { parseQuantity } from '../quantity.ts'
-import { type Database, Part, type Spec, Version } from '../resources.ts'
-import { mergeYaml } from '../settings-text.ts'
-import { container, headlessService, members, nodeSections, portsTo, roleLabels } from '../shapes.ts'
-import { partAt } from '../spec-path.ts'
-import * as rules from '../validation.ts'
-import { compareVersions, parseVersion } from '../versions.ts'
+import { Refusal } from '../cluster/admission.ts'
+import { parseQuantity } from '../cluster/quantity.ts'
+import { type Database, Part, type Spec, Version } from '../cluster/resources.ts'
+import { partAt } from '../cluster/spec-path.ts'
+import { basicAuth } from './parts/auth.ts'
+import * as complaints from './parts/complaints.ts'
+import { authSecretDefaults, initResources, podTemplateOf } from './parts/defaults.ts'
+import { kept, kindOf } from './parts/description.ts'
+import type { Component, OpsContext } from './parts/kind.ts'
+import { resourcesOf } from './parts/kind.ts'
+import { authSecretName, replicasOf, withSuffix } from './parts/offshoots.ts'
+import * as rules from './parts/rules.ts'
+import { mergeYaml } from './parts/settings-text.ts'
+import {
+  container,
+  headlessService,
+  members,
+  nodeSections,
+  portsTo,
+  roleLabels,
+  stashAddon,
+} from './parts/shapes.ts'
+import { compareVersions, parseVersion } from './parts/versions.ts'
 
 /** Node roles by their key in the spec, those that keep data first. */
 const roles = {

@@ -1,12 +1,14 @@
 import * as v from 'valibot'
-import { basicAuth } from '../auth.ts'
-import { initResources, podTemplateOf } from '../defaults.ts'
-import { kindOf } from '../description.ts'
-import type { Block, Component, OpsContext } from '../kind.ts'
-import { governingServiceName, replicasOf, withSuffix } from '../offshoots.ts'
-import * as complaints from '../ops-complaints.ts'
-import { type Database, Part, type Spec, type Version } from '../resources.ts'
-import { mergeSettings } from '../settings-text.ts'
+import { type Database, Part, type Spec, type Version } from '../cluster/resources.ts'
+import { partAt } from '../cluster/spec-path.ts'
+import { basicAuth } from './parts/auth.ts'
+import * as complaints from './parts/complaints.ts'
+import { initResources, podTemplateOf } from './parts/defaults.ts'
+import { kindOf } from './parts/description.ts'
+import type { Block, Component, OpsContext } from './parts/kind.ts'
+import { governingServiceName, replicasOf, withSuffix } from './parts/offshoots.ts'
+import { containersOf, fieldRules } from './parts/rules.ts'
+import { mergeSettings } from './parts/settings-text.ts'
 import {
   container,
   headlessService,
@@ -15,9 +17,7 @@ import {
   roleLabels,
   switchedTls,
   switchedTlsAliases,
-} from '../shapes.ts'
-import { partAt } from '../spec-path.ts'
-import { containersOf, fieldRules } from '../validation.ts'
+} from './parts/shapes.ts'
 
 const Node = v.looseObject({ ...Part.entries, suffix: v.exactOptional(v.string()) })
 const KafkaSpec = v.looseObject({

@@ -1,11 +1,11 @@
 import * as v from 'valibot'
-import { Refusal } from '../admission.ts'
-import type { Kind } from '../kind.ts'
-import { replicasOf } from '../offshoots.ts'
-import * as complaints from '../ops-complaints.ts'
-import type { Spec } from '../resources.ts'
-import * as rules from '../validation.ts'
+import { Refusal } from '../cluster/admission.ts'
+import type { Spec } from '../cluster/resources.ts'
 import { forbiddenVariables, mysqlFamily } from './mysql-family.ts'
+import * as complaints from './parts/complaints.ts'
+import type { Kind } from './parts/kind.ts'
+import { replicasOf } from './parts/offshoots.ts'
+import * as rules from './parts/rules.ts'
 
 const MariaDBSpec = v.looseObject({
   topology: v.exactOptional(v.looseObject({ mode: v.exactOptional(v.string()) })),

@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import * as v from 'valibot'
-import { Refusal } from '../admission.ts'
-import { basicAuth } from '../auth.ts'
+import { Refusal } from '../cluster/admission.ts'
+import { type Database, Part, type Spec, type Version } from '../cluster/resources.ts'
+import { type Path, partAt } from '../cluster/spec-path.ts'
+import { basicAuth } from './parts/auth.ts'
+import * as complaints from './parts/complaints.ts'
 import {
   configurationOf,
   coordinatorResources,
@@ -9,13 +12,12 @@ import {
   initResources,
   podTemplateOf,
   type TemplateDefaults,
-} from '../defaults.ts'
-import { kindOf } from '../description.ts'
-import type { Block, Component, OpsContext, Path, ServiceShape } from '../kind.ts'
-import { podNames, replicasOf, roleLabel, withSuffix } from '../offshoots.ts'
-import * as complaints from '../ops-complaints.ts'
-import { type Database, Part, type Spec, type Version } from '../resources.ts'
-import { mergeYaml } from '../settings-text.ts'
+} from './parts/defaults.ts'
+import { kindOf } from './parts/description.ts'
+import type { Block, Component, OpsContext, ServiceShape } from './parts/kind.ts'
+import { podNames, replicasOf, roleLabel, withSuffix } from './parts/offshoots.ts'
+import * as rules from './parts/rules.ts'
+import { mergeYaml } from './parts/settings-text.ts'
 import {
   certificateAliases,
   commonOpsTypes,
@@ -24,10 +26,8 @@ import {
   members,
   primaryFirst,
   type Sections,
-} from '../shapes.ts'
-import { partAt } from '../spec-path.ts'
-import * as rules from '../validation.ts'
-import { parseVersion } from '../versions.ts'
+} from './parts/shapes.ts'
+import { parseVersion } from './parts/versions.ts'
 
 const Node = v.looseObject({
   ...Part.entries,

@@ -1,14 +1,21 @@
 /** What the kinds have in common whose servers speak MySQL's protocol. */
 import * as v from 'valibot'
-import { basicAuth } from '../auth.ts'
-import { coordinatorResources, type DefaultsTable, engineResources, initResources } from '../defaults.ts'
-import { type Description, kept, kindOf } from '../description.ts'
-import type { Block, ContainerShape, Kind, OpsContext } from '../kind.ts'
-import { stashAddon } from '../offshoot-objects.ts'
-import * as complaints from '../ops-complaints.ts'
-import type { Spec } from '../resources.ts'
-import { mergeSections } from '../settings-text.ts'
-import { certificateAliases, container, issuedTls, members, primaryFirst, servicesOf } from '../shapes.ts'
+import type { Spec } from '../cluster/resources.ts'
+import { basicAuth } from './parts/auth.ts'
+import * as complaints from './parts/complaints.ts'
+import { coordinatorResources, type DefaultsTable, engineResources, initResources } from './parts/defaults.ts'
+import { type Description, kept, kindOf } from './parts/description.ts'
+import type { Block, ContainerShape, Kind, OpsContext } from './parts/kind.ts'
+import { mergeSections } from './parts/settings-text.ts'
+import {
+  certificateAliases,
+  container,
+  issuedTls,
+  members,
+  primaryFirst,
+  servicesOf,
+  stashAddon,
+} from './parts/shapes.ts'
 
 const FamilySpec = v.looseObject({ requireSSL: v.exactOptional(v.boolean()) })
 

@@ -1,9 +1,9 @@
-import { Refusal } from '../admission.ts'
-import type { Kind } from '../kind.ts'
-import { withSuffix } from '../offshoots.ts'
-import * as complaints from '../ops-complaints.ts'
-import * as rules from '../validation.ts'
+import { Refusal } from '../cluster/admission.ts'
 import { forbiddenVariables, mysqlFamily } from './mysql-family.ts'
+import * as complaints from './parts/complaints.ts'
+import type { Kind } from './parts/kind.ts'
+import { withSuffix } from './parts/offshoots.ts'
+import * as rules from './parts/rules.ts'
 
 const leastServers = 3
 const longestClusterName = 32

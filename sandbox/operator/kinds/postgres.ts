@@ -1,15 +1,20 @@
 import * as v from 'valibot'
-import { Refusal } from '../admission.ts'
-import { basicAuth } from '../auth.ts'
-import { coordinatorResources, engineResources, initResources, withDefaultResources } from '../defaults.ts'
-import { kindOf } from '../description.ts'
-import type { Block, OpsContext } from '../kind.ts'
-import { stashAddon } from '../offshoot-objects.ts'
-import { replicasOf } from '../offshoots.ts'
-import * as complaints from '../ops-complaints.ts'
-import { parseQuantity } from '../quantity.ts'
-import { type Database, Reconfiguration, Resources, type Spec, type Version } from '../resources.ts'
-import { mergeSettings } from '../settings-text.ts'
+import { Refusal } from '../cluster/admission.ts'
+import { parseQuantity } from '../cluster/quantity.ts'
+import { type Database, Reconfiguration, Resources, type Spec, type Version } from '../cluster/resources.ts'
+import { basicAuth } from './parts/auth.ts'
+import * as complaints from './parts/complaints.ts'
+import {
+  coordinatorResources,
+  engineResources,
+  initResources,
+  withDefaultResources,
+} from './parts/defaults.ts'
+import { kindOf } from './parts/description.ts'
+import type { Block, OpsContext } from './parts/kind.ts'
+import { replicasOf } from './parts/offshoots.ts'
+import * as rules from './parts/rules.ts'
+import { mergeSettings } from './parts/settings-text.ts'
 import {
   certificateAliases,
   commonOpsTypes,
@@ -18,9 +23,9 @@ import {
   members,
   primaryFirst,
   servicesOf,
-} from '../shapes.ts'
-import * as rules from '../validation.ts'
-import { parseVersion } from '../versions.ts'
+  stashAddon,
+} from './parts/shapes.ts'
+import { parseVersion } from './parts/versions.ts'
 
 const PostgresSpec = v.looseObject({
   standbyMode: v.exactOptional(v.string()),

@@ -1,14 +1,21 @@
 import * as v from 'valibot'
-import { basicAuth } from '../auth.ts'
-import { engineResources, initResources } from '../defaults.ts'
-import { kindOf } from '../description.ts'
-import type { Block } from '../kind.ts'
-import { withSuffix } from '../offshoots.ts'
-import * as complaints from '../ops-complaints.ts'
-import type { Spec } from '../resources.ts'
-import { mergeSettings } from '../settings-text.ts'
-import { container, headlessService, members, portsTo, switchedTls, switchedTlsAliases } from '../shapes.ts'
-import { containersOf, fieldRules } from '../validation.ts'
+import type { Spec } from '../cluster/resources.ts'
+import { basicAuth } from './parts/auth.ts'
+import * as complaints from './parts/complaints.ts'
+import { engineResources, initResources } from './parts/defaults.ts'
+import { kindOf } from './parts/description.ts'
+import type { Block } from './parts/kind.ts'
+import { withSuffix } from './parts/offshoots.ts'
+import { containersOf, fieldRules } from './parts/rules.ts'
+import { mergeSettings } from './parts/settings-text.ts'
+import {
+  container,
+  headlessService,
+  members,
+  portsTo,
+  switchedTls,
+  switchedTlsAliases,
+} from './parts/shapes.ts'
 
 const RabbitSpec = v.looseObject({
   enableSSL: v.optional(v.boolean(), false),

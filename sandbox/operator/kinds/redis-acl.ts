@@ -1,11 +1,10 @@
 /** Users of Redis beside the administrator: rules in the spec, their passwords in a Secret. */
 import * as v from 'valibot'
-import type { Block, UsersAt } from '../kind.ts'
-import type { Kube } from '../kube.ts'
-import { metadataOf } from '../offshoot-objects.ts'
-import { withSuffix } from '../offshoots.ts'
-import { type Database, resources, Secret, type Spec } from '../resources.ts'
-import { WorkloadError } from '../workload-error.ts'
+import type { Kube } from '../cluster/kube.ts'
+import { type Database, resources, Secret, type Spec } from '../cluster/resources.ts'
+import type { Block, UsersAt } from './parts/kind.ts'
+import { metadataOf, withSuffix } from './parts/offshoots.ts'
+import { WorkloadError } from './parts/workload-error.ts'
 
 const reference = v.exactOptional(v.looseObject({ name: v.string() }))
 const Acl = v.looseObject({ secretRef: reference, rules: v.optional(v.array(v.string()), []) })

@@ -1,13 +1,14 @@
 import * as v from 'valibot'
-import { NotFound, Refusal } from '../admission.ts'
-import { basicAuth } from '../auth.ts'
-import { configurationOf, coordinatorResources, engineResources, initResources } from '../defaults.ts'
-import { kindOf } from '../description.ts'
-import type { Block, Component, OpsContext } from '../kind.ts'
-import { certificateSecretName } from '../offshoots.ts'
-import * as complaints from '../ops-complaints.ts'
-import { type Database, Reconfiguration, type Spec, type Version } from '../resources.ts'
-import { mergeDirectives } from '../settings-text.ts'
+import { NotFound, Refusal } from '../cluster/admission.ts'
+import { type Database, Reconfiguration, type Spec, type Version } from '../cluster/resources.ts'
+import { basicAuth } from './parts/auth.ts'
+import * as complaints from './parts/complaints.ts'
+import { configurationOf, coordinatorResources, engineResources, initResources } from './parts/defaults.ts'
+import { kindOf } from './parts/description.ts'
+import type { Block, Component, OpsContext } from './parts/kind.ts'
+import { certificateSecretName } from './parts/offshoots.ts'
+import * as rules from './parts/rules.ts'
+import { mergeDirectives } from './parts/settings-text.ts'
 import {
   certificateAliases,
   commonOpsTypes,
@@ -16,9 +17,8 @@ import {
   members,
   primaryFirst,
   servicesOf,
-} from '../shapes.ts'
-import * as rules from '../validation.ts'
-import { compareVersions, parseVersion } from '../versions.ts'
+} from './parts/shapes.ts'
+import { compareVersions, parseVersion } from './parts/versions.ts'
 import { aclLines, syncUsers } from './redis-acl.ts'
 
 const RedisSpec = v.looseObject({

@@ -1,10 +1,10 @@
 /** Parameters, and commands that only tests have. */
 import { Int32 } from 'bson'
 import * as v from 'valibot'
-import { argumentsOf, type Commands, doc, flag, integer, onCluster } from '../command.ts'
-import { Refusal } from '../refusal.ts'
-import type { FailPoint } from '../server.ts'
-import { type Doc, numberOf } from '../value.ts'
+import { argumentsOf, type Commands, doc, flag, integer, onCluster } from '../parts/command.ts'
+import { Refusal } from '../parts/refusal.ts'
+import type { FailPoint } from '../parts/server.ts'
+import { type Doc, numberOf } from '../parts/value.ts'
 
 const Data = v.object({
   failCommands: v.array(v.string()),

@@ -1,12 +1,12 @@
 /** Logging in with SCRAM-SHA-256. */
 import { Binary, Int32 } from 'bson'
 import * as v from 'valibot'
-import { anything, argumentsOf, type Commands, integer, text } from '../command.ts'
-import type { Connection } from '../connection.ts'
-import { authenticationFailed, badValue, Refusal } from '../refusal.ts'
-import { Conversation, mechanism, readFirst } from '../scram.ts'
-import type { Server } from '../server.ts'
-import type { Doc } from '../value.ts'
+import { anything, argumentsOf, type Commands, integer, text } from '../parts/command.ts'
+import type { Connection } from '../parts/connection.ts'
+import { authenticationFailed, badValue, Refusal } from '../parts/refusal.ts'
+import { Conversation, mechanism, readFirst } from '../parts/scram.ts'
+import type { Server } from '../parts/server.ts'
+import type { Doc } from '../parts/value.ts'
 
 /** @param name `<db>.<user>` */
 export function mechanismsOf(server: Server, name: string): string[] {

@@ -1,7 +1,7 @@
 /** Databases, collections and indexes. */
 import { Int32, Long } from 'bson'
 import * as v from 'valibot'
-import { type Collection, type Index, idIndex } from '../collection.ts'
+import { type Collection, type Index, idIndex } from '../parts/collection.ts'
 import {
   anything,
   argumentsOf,
@@ -16,12 +16,12 @@ import {
   onCollection,
   onDatabase,
   text,
-} from '../command.ts'
-import { compileFilter } from '../filter.ts'
-import { mayAnythingIn } from '../privileges.ts'
-import { badValue, namespaceNotFound, notImplemented, Refusal, unauthorized } from '../refusal.ts'
-import { uuidOf } from '../store.ts'
-import { type Doc, equal, isDoc, numberOf } from '../value.ts'
+} from '../parts/command.ts'
+import { compileFilter } from '../parts/filter.ts'
+import { mayAnythingIn } from '../parts/privileges.ts'
+import { badValue, namespaceNotFound, notImplemented, Refusal, unauthorized } from '../parts/refusal.ts'
+import { uuidOf } from '../parts/store.ts'
+import { type Doc, equal, isDoc, numberOf } from '../parts/value.ts'
 import { firstBatch } from './queries.ts'
 
 export const collections: Commands = {

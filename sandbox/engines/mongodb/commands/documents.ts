@@ -1,7 +1,7 @@
 /** Writing documents. */
 import { Int32, ObjectId } from 'bson'
 import * as v from 'valibot'
-import { type Collection, duplicate, idIndex } from '../collection.ts'
+import { type Collection, duplicate, idIndex } from '../parts/collection.ts'
 import {
   anything,
   argumentsOf,
@@ -13,13 +13,13 @@ import {
   flag,
   integer,
   onCollection,
-} from '../command.ts'
-import { compileFilter, pinned } from '../filter.ts'
-import { withValue } from '../path.ts'
-import { project, sorted } from '../projection.ts'
-import { badValue, failedToParse, notImplemented, Refusal } from '../refusal.ts'
-import { applyUpdate, isReplacement } from '../update.ts'
-import { copyOf, type Doc, isDoc } from '../value.ts'
+} from '../parts/command.ts'
+import { compileFilter, pinned } from '../parts/filter.ts'
+import { withValue } from '../parts/path.ts'
+import { project, sorted } from '../parts/projection.ts'
+import { badValue, failedToParse, notImplemented, Refusal } from '../parts/refusal.ts'
+import { applyUpdate, isReplacement } from '../parts/update.ts'
+import { copyOf, type Doc, isDoc } from '../parts/value.ts'
 
 const writing = {
   ordered: v.optional(flag, true),

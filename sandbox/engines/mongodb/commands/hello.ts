@@ -1,9 +1,9 @@
 /** What a client asks first: what kind of server this is, and which ways to log in there are. */
 import { Int32 } from 'bson'
-import type { Call, Command, Commands } from '../command.ts'
-import { roleIn, wireVersionOf } from '../topology.ts'
-import { type Doc, isDoc } from '../value.ts'
-import { maxMessageSize } from '../wire.ts'
+import type { Call, Command, Commands } from '../parts/command.ts'
+import { roleIn, wireVersionOf } from '../parts/topology.ts'
+import { type Doc, isDoc } from '../parts/value.ts'
+import { maxMessageSize } from '../parts/wire.ts'
 import { mechanismsOf, start } from './authentication.ts'
 
 function answer({ server, member, connection, name, args }: Call): Doc {

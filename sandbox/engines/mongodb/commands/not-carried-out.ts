@@ -1,6 +1,6 @@
 /** Commands of the real server that the stand-in only refuses: to who may not, as MongoDB does; to others, saying so. */
-import { type Command, type Commands, onCluster, onCollection, onDatabase } from '../command.ts'
-import { notImplemented } from '../refusal.ts'
+import { type Command, type Commands, onCluster, onCollection, onDatabase } from '../parts/command.ts'
+import { notImplemented } from '../parts/refusal.ts'
 
 function refused(name: string, needs: Command['needs'], adminOnly = false): [string, Command] {
   const run = () => {

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { Int32 } from 'bson'
 import * as v from 'valibot'
-import type { Collection } from '../collection.ts'
+import type { Collection } from '../parts/collection.ts'
 import {
   anything,
   argumentsOf,
@@ -16,15 +16,22 @@ import {
   mayDo,
   onCollection,
   text,
-} from '../command.ts'
-import { compileFilter } from '../filter.ts'
-import { type Cursor, idOf, type Operation } from '../member.ts'
-import { runPipeline } from '../pipeline.ts'
-import type { Need } from '../privileges.ts'
-import { project, sorted } from '../projection.ts'
-import { badValue, failedToParse, interrupted, notImplemented, Refusal, unauthorized } from '../refusal.ts'
-import { isSame, type UserName } from '../users.ts'
-import { type Doc, isDoc, numberOf } from '../value.ts'
+} from '../parts/command.ts'
+import { compileFilter } from '../parts/filter.ts'
+import { type Cursor, idOf, type Operation } from '../parts/member.ts'
+import { runPipeline } from '../parts/pipeline.ts'
+import type { Need } from '../parts/privileges.ts'
+import { project, sorted } from '../parts/projection.ts'
+import {
+  badValue,
+  failedToParse,
+  interrupted,
+  notImplemented,
+  Refusal,
+  unauthorized,
+} from '../parts/refusal.ts'
+import { isSame, type UserName } from '../parts/users.ts'
+import { type Doc, isDoc, numberOf } from '../parts/value.ts'
 
 const defaultBatch = 101
 /** milliseconds that a waiting getMore waits, unless told otherwise */

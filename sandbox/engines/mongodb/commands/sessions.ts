@@ -1,12 +1,12 @@
 /** Logical sessions, and operations under way. */
 import { Binary, Int32, UUID } from 'bson'
 import * as v from 'valibot'
-import { argumentsOf, type Call, type Commands, integer, onCluster } from '../command.ts'
-import { compileFilter } from '../filter.ts'
-import { type Member, ofUsers } from '../member.ts'
-import { interrupted } from '../refusal.ts'
-import { isSame } from '../users.ts'
-import { isDoc } from '../value.ts'
+import { argumentsOf, type Call, type Commands, integer, onCluster } from '../parts/command.ts'
+import { compileFilter } from '../parts/filter.ts'
+import { type Member, ofUsers } from '../parts/member.ts'
+import { interrupted } from '../parts/refusal.ts'
+import { isSame } from '../parts/users.ts'
+import { isDoc } from '../parts/value.ts'
 import { currentOperations } from './queries.ts'
 
 const names = v.array(v.object({ user: v.string(), db: v.string() }))

@@ -1,13 +1,23 @@
 /** Users and their roles. */
 import { Int32 } from 'bson'
 import * as v from 'valibot'
-import { argumentsOf, type Call, type Commands, doc, docs, flag, mayDo, onCluster, text } from '../command.ts'
-import { compileFilter } from '../filter.ts'
-import { badValue, failedToParse, notImplemented, Refusal, unauthorized } from '../refusal.ts'
-import type { Privilege, RoleName } from '../roles.ts'
-import { makeCredentials, mechanism } from '../scram.ts'
-import { isSame, privilegesOfRoles, type User, type UserName } from '../users.ts'
-import { type Doc, isDoc, numberOf } from '../value.ts'
+import {
+  argumentsOf,
+  type Call,
+  type Commands,
+  doc,
+  docs,
+  flag,
+  mayDo,
+  onCluster,
+  text,
+} from '../parts/command.ts'
+import { compileFilter } from '../parts/filter.ts'
+import { badValue, failedToParse, notImplemented, Refusal, unauthorized } from '../parts/refusal.ts'
+import type { Privilege, RoleName } from '../parts/roles.ts'
+import { makeCredentials, mechanism } from '../parts/scram.ts'
+import { isSame, privilegesOfRoles, type User, type UserName } from '../parts/users.ts'
+import { type Doc, isDoc, numberOf } from '../parts/value.ts'
 
 const roleNames = v.array(v.union([text, v.object({ role: text, db: text })]))
 

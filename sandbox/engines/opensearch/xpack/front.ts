@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse, request as sen
 import { createServer as createSecureServer } from 'node:https'
 import * as v from 'valibot'
 import { JsonObject } from '../../../../shared/values/json.ts'
-import type { ServerTls } from '../../engine.ts'
+import type { ServerTls } from '../../parts/engine.ts'
 import { failure, incompatible, noHandler, type Reply, translated, unauthenticated } from './refusals.ts'
 import { openSecurity, type Security } from './security-api.ts'
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { hash } from 'bcryptjs'
 import * as v from 'valibot'
 import { isObject, JsonObject } from '../../../../shared/values/json.ts'
-import { type Answer, ask } from '../../request.ts'
+import { type Answer, ask } from '../../parts/request.ts'
 import { pluginRole, Role } from './privileges.ts'
 import { failure, noHandler, type Reply, unauthenticated, unauthorized } from './refusals.ts'
 

@@ -1,0 +1,171 @@
+/** What KubeDB's mutating webhooks fill in for several kinds. */
+import { Refusal } from '../../cluster/admission.ts'
+import { parseQuantity } from '../../cluster/quantity.ts'
+import type { Container, Database, Part, Resources, Spec, Version } from '../../cluster/resources.ts'
+
+type Quantities = NonNullable<Resources['requests']>
+export interface DefaultResources {
+  readonly requests: Quantities
+  readonly limits: Quantities
+}
+
+export const engineResources = { requests: { cpu: '500m', memory: '1Gi' }, limits: { memory: '1Gi' } }
+export const coordinatorResources = {
+  requests: { cpu: '200m', memory: '256Mi' },
+  limits: { memory: '256Mi' },
+}
+export const initResources = { requests: { cpu: '200m', memory: '256Mi' }, limits: { memory: '512Mi' } }
+
+/** What the mutating webhook of a kind fills in. */
+export interface DefaultsTable {
+  /** What it calls the deletion policy when that forbids to halt; `termination policy` by default. */
+  readonly policy?: string
+  /** Of the health checker; 1 by default. */
+  readonly failureThreshold?: number
+  /** Whether it keeps no data, so that there is nothing to say about disks. */
+  readonly diskless?: true
+  /** How many servers there are when nobody says so; 1 by default, undefined where the spec counts otherwise. */
+  replicas?(spec: Spec): number | undefined
+  /** Whether there are no passwords, so that it names no Secret; where the spec says so by default. */
+  open?(spec: Spec, version: Version): boolean
+  /** The certificates that get a Secret's name, by alias; none by default. */
+  certificates?(spec: Spec): readonly string[]
+  /** What the pods have that the whole spec is about; undefined where only its sections have pods. */
+  pods(spec: Spec, version: Version): TemplateDefaults | undefined
+  /** What else it fills in; put over all that comes from this table. */
+  own?(db: Database, version: Version): Partial<Spec>
+}
+
+/** The spec that the mutating webhook stores for the one that was sent. Throws {@link Refusal}. */
+export function defaultsOf(table: DefaultsTable, db: Database, version: Version, open: boolean): Spec {
+  const { spec } = db
+  const { policy = 'termination policy', failureThreshold = 1, diskless, replicas } = table
+  const pods = table.pods(spec, version)
+  const count = spec.replicas ?? (replicas ? replicas(spec) : 1)
+  return {
+    ...spec,
+    deletionPolicy: haltedPolicy(spec, policy) ?? spec.deletionPolicy ?? 'Delete',
+    healthChecker: { periodSeconds: 10, timeoutSeconds: 10, failureThreshold, ...spec.healthChecker },
+    ...(diskless ? {} : { storageType: spec.storageType || 'Durable' }),
+    ...((table.open?.(spec, version) ?? open) ? {} : { authSecret: authSecretDefaults(spec) }),
+    ...configurationOf(spec),
+    ...(table.certificates ? tlsDefaults(db, table.certificates(spec)) : {}),
+    ...(pods && count !== undefined ? { replicas: count } : {}),
+    ...(pods ? { podTemplate: podTemplateOf(spec.podTemplate, db, version, pods) } : {}),
+    ...table.own?.(db, version),
+  }
+}
+
+/** Throws {@link Refusal} when the policy forbids to halt. */
+function haltedPolicy(spec: Spec, policy: string): 'Halt' | undefined {
+  if (!spec.halted) return undefined
+  if (spec.deletionPolicy === 'DoNotTerminate')
+    throw new Refusal(`Can't halt, since ${policy} is 'DoNotTerminate'`)
+  return 'Halt'
+}
+
+export function authSecretDefaults(spec: Spec): NonNullable<Spec['authSecret']> {
+  return { name: '', ...spec.authSecret, kind: spec.authSecret?.kind || 'Secret' }
+}
+
+/** The older `configSecret` becomes `configuration.secretName`. */
+export function configurationOf(part: Part): Pick<Part, 'configuration'> {
+  const name = part.configSecret?.name
+  if (name === undefined) return {}
+  return { configuration: { ...part.configuration, secretName: part.configuration?.secretName || name } }
+}
+
+/** Containers of a pod template by name, with what they ask for unless the template says otherwise. */
+export interface TemplateDefaults {
+  readonly containers: Readonly<Record<string, DefaultResources>>
+  readonly initContainers?: Readonly<Record<string, DefaultResources>>
+}
+
+/** A pod template with its containers, security contexts and ServiceAccount. */
+export function podTemplateOf(
+  template: Part['podTemplate'],
+  db: Database,
+  version: Version,
+  { containers, initContainers = {} }: TemplateDefaults,
+): NonNullable<Part['podTemplate']> {
+  const pod = template?.spec
+  const user = version.spec.securityContext?.runAsUser
+  const complete = (list: readonly Container[], defaults: TemplateDefaults['containers']) =>
+    Object.entries(defaults).reduce<Container[]>(
+      (known, [name, resources]) => withContainer(known, name, resources, user),
+      [...list],
+    )
+  return {
+    ...template,
+    spec: {
+      ...pod,
+      serviceAccountName: pod?.serviceAccountName || db.metadata.name,
+      securityContext: { ...userIds(user, 'fsGroup'), ...pod?.securityContext },
+      containers: complete(pod?.containers ?? [], containers),
+      initContainers: complete(pod?.initContainers ?? [], initContainers),
+    },
+  }
+}
+
+function userIds(user: number | undefined, ...more: string[]): Record<string, number> {
+  if (user === undefined) return {}
+  return Object.fromEntries(['runAsUser', 'runAsGroup', ...more].map((key) => [key, user]))
+}
+
+function withContainer(
+  containers: readonly Container[],
+  name: string,
+  defaults: DefaultResources,
+  user: number | undefined,
+): Container[] {
+  const known = containers.find((container) => container.name === name) ?? { name }
+  const complete: Container = {
+    ...known,
+    resources: withDefaultResources(known.resources ?? {}, defaults),
+    resizePolicy: known.resizePolicy ?? [
+      { resourceName: 'cpu', restartPolicy: 'NotRequired' },
+      { resourceName: 'memory', restartPolicy: 'NotRequired' },
+    ],
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      runAsNonRoot: true,
+      ...userIds(user),
+      seccompProfile: { type: 'RuntimeDefault' },
+      ...known.securityContext,
+    },
+  }
+  return containers.some((container) => container.name === name)
+    ? containers.map((container) => (container.name === name ? complete : container))
+    : [...containers, complete]
+}
+
+/** Requests fill limits and limits fill requests before the defaults do; no limit stays below its request. */
+export function withDefaultResources(given: Resources, defaults: DefaultResources): Resources {
+  const limits: Quantities = { ...given.limits }
+  const requests: Quantities = { ...given.requests }
+  for (const [name, quantity] of Object.entries(defaults.limits))
+    limits[name] ??= given.requests?.[name] ?? quantity
+  for (const [name, quantity] of Object.entries(defaults.requests))
+    requests[name] ??= given.limits?.[name] ?? quantity
+  for (const [name, request] of Object.entries(requests)) {
+    const limit = limits[name]
+    if (limit !== undefined && parseQuantity(limit) < parseQuantity(request)) limits[name] = request
+  }
+  return { ...given, requests, limits }
+}
+
+/** The certificates of TLS by alias, each with the name of its Secret, once an issuer is named. */
+export function tlsDefaults(db: Database, aliases: readonly string[]): Pick<Spec, 'tls'> {
+  const { tls } = db.spec
+  if (!tls?.issuerRef) return {}
+  const known = tls.certificates ?? []
+  const named = known.map((certificate) =>
+    aliases.includes(certificate.alias) && !certificate.secretName
+      ? { ...certificate, secretName: `${db.metadata.name}-${certificate.alias}-cert` }
+      : certificate,
+  )
+  const missing = aliases.filter((alias) => !known.some((certificate) => certificate.alias === alias))
+  const added = missing.map((alias) => ({ alias, secretName: `${db.metadata.name}-${alias}-cert` }))
+  return { tls: { ...tls, certificates: [...named, ...added] } }
+}
