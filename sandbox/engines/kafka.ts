@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Kafka, logLevel } from 'kafkajs'
 import { type Account, giveTo, writeFor } from '../machine/account.ts'
-import { type GuardedProcess, startGuarded } from '../machine/guarded-process.ts'
+import type { GuardedProcess } from '../machine/guarded-process.ts'
 import { available, type Distribution, distribution } from './kafka/distribution.ts'
-import { dataFolders } from './parts/data-folders.ts'
 import type { Engine, Instance, Running } from './parts/engine.ts'
+import { engineOf } from './parts/engine-of.ts'
+import { startServer, untilAccepting } from './parts/server.ts'
 
 const clientPort = 9092
 const controllerPort = 9093
@@ -23,29 +23,15 @@ const startSeconds = 120
  * @param cache Folder for the program; see `programCache`.
  */
 export function kafkaEngine(home: string, cache?: string): Engine {
-  const folders = dataFolders(home, 'kafka')
-  let fetched: Promise<Distribution> | undefined
-  const program = () => {
-    fetched ??= distribution(cache)
-    // A failure (no network, say) is told once per call and tried anew at the next.
-    fetched.catch(() => {
-      fetched = undefined
-    })
-    return fetched
-  }
-  return {
+  return engineOf(home, {
     kind: 'Kafka',
     port: clientPort,
+    folder: 'kafka',
     available: () => available(cache),
-    async start(instance) {
-      const found = await program()
-      const account = await folders.account()
-      const folder = await folders.claim(instance, (fresh) => format(account, fresh))
-      return run(found, account, folder, instance)
-    },
-    wipe: (name) => folders.wipe(name),
-    kept: () => folders.kept(),
-  }
+    install: () => distribution(cache),
+    fill: (_, account, folder) => format(account, folder),
+    launch: run,
+  })
 }
 
 /** What Kafka's own tool writes into an empty disk. */
@@ -107,31 +93,20 @@ async function launch(
   check: () => Promise<void>,
 ): Promise<GuardedProcess> {
   await writeFor(account, join(folder, 'server.properties'), configuration(folder, instance))
-  const logFile = join(folder, 'server.log')
-  const log = await open(logFile, 'a', 0o644)
-  const { size } = await log.stat()
   const parameters = [
     ...['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-XX:-UsePerfData'],
     ...['-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', `-Djava.io.tmpdir=${folder}`],
     ...['-cp', join(jars, '*'), 'kafka.Kafka', join(folder, 'server.properties')],
   ]
-  const server = startGuarded(java.program, parameters, {
+  const server = await startServer([java.program, ...parameters], {
     account,
     folder,
-    log: log.fd,
     environment: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
     // A JVM started in the background of a shell does not hear SIGINT.
     signals: ['TERM', 'KILL'],
   })
-  await log.close()
-  try {
-    await untilAccepting(server, check)
-    return server
-  } catch (error) {
-    await server.stop()
-    const words = complaints((await readFile(logFile)).subarray(size).toString('utf8'))
-    throw words === '' ? error : new Error(`Kafka did not start: ${words}`, { cause: error })
-  }
+  await untilAccepting(server, { title: 'Kafka', seconds: startSeconds, pause: 100, check, complaints })
+  return server
 }
 
 /** The user's settings beat the defaults, and what makes this server this instance beats them. */
@@ -202,26 +177,6 @@ async function ask({ address, username }: Instance, password: string): Promise<v
     await admin.describeCluster()
   } finally {
     await admin.disconnect()
-  }
-}
-
-/** Throws when the server is gone or takes too long. */
-async function untilAccepting(server: GuardedProcess, check: () => Promise<void>): Promise<void> {
-  let running = true
-  const gone = server.exited.then((reason): never => {
-    running = false
-    throw new Error(`Kafka did not start: ${reason}`)
-  })
-  const end = Date.now() + startSeconds * 1000
-  for (;;) {
-    try {
-      await Promise.race([gone, check()])
-      return
-    } catch (error) {
-      if (!running) await gone
-      if (Date.now() > end) throw error
-      await sleep(100)
-    }
   }
 }
 

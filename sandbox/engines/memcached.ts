@@ -1,12 +1,11 @@
-import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Account, writeFor } from '../machine/account.ts'
-import { type GuardedProcess, startGuarded } from '../machine/guarded-process.ts'
 import { startedIn } from '../machine/orphan.ts'
 import { openMemcached } from './memcached/session.ts'
 import type { Engine, Instance, Running } from './parts/engine.ts'
-import { programEngine } from './parts/program-engine.ts'
+import { programEngine } from './parts/engine-of.ts'
+import { startServer, untilAccepting } from './parts/server.ts'
 import { environmentOf, type Program } from './programs/debian-program.ts'
 
 const wanted = { programs: ['memcached'], packages: ['memcached'] } as const
@@ -37,20 +36,10 @@ async function launch(
   let password = instance.password
   let users = usersIn(instance.acl ?? [])
   await writeUsers(account, folder, username, password, users)
-  const logFile = join(folder, 'server.log')
-  const log = await open(logFile, 'a', 0o644)
-  const { size } = await log.stat()
-  const server = startGuarded(
-    program.program,
-    [...options(config), ...(await ours(account, folder, instance))],
-    {
-      account,
-      folder,
-      log: log.fd,
-      environment: environmentOf(program),
-    },
+  const server = await startServer(
+    [program.program, ...options(config), ...(await ours(account, folder, instance))],
+    { account, folder, environment: environmentOf(program) },
   )
-  await log.close()
   const check = async () => {
     const session = await openMemcached({ address, port: memcachedPort, username, password, ca: tls?.ca })
     try {
@@ -59,13 +48,15 @@ async function launch(
       session.close()
     }
   }
-  try {
-    await untilAccepting(server, check)
-  } catch (error) {
-    await server.stop()
-    const words = (await readFile(logFile, 'utf8')).slice(size).trim().split('\n')[0] ?? ''
-    throw words === '' ? error : new Error(`Memcached did not start: ${words}`, { cause: error })
-  }
+  const accepting = () =>
+    untilAccepting(server, {
+      title: 'Memcached',
+      seconds: startSeconds,
+      pause: 20,
+      check,
+      complaints: (log) => log.trim().split('\n')[0] ?? '',
+    })
+  await accepting()
 
   /** The server reads its users when it starts, and once a second when it was told to. */
   const rereadUsers = async () => {
@@ -74,7 +65,7 @@ async function launch(
     if (!started) throw new Error(`no Memcached was started in ${folder}`)
     process.kill(started.pid, 'SIGHUP')
     await sleep(1100)
-    await untilAccepting(server, check)
+    await accepting()
   }
   return {
     exited: server.exited,
@@ -142,24 +133,4 @@ async function writeUsers(
   if (lines.length > mostUsers)
     throw new Error(`Memcached knows ${mostUsers} users at most, not ${lines.length}`)
   await writeFor(account, join(folder, 'users'), `${lines.join('\n')}\n`)
-}
-
-/** Throws when the server is gone or takes too long. */
-async function untilAccepting(server: GuardedProcess, check: () => Promise<void>): Promise<void> {
-  let running = true
-  const gone = server.exited.then((reason): never => {
-    running = false
-    throw new Error(`Memcached did not start: ${reason}`)
-  })
-  const end = Date.now() + startSeconds * 1000
-  for (;;) {
-    try {
-      await Promise.race([gone, check()])
-      return
-    } catch (error) {
-      if (!running) await gone
-      if (Date.now() > end) throw error
-      await sleep(20)
-    }
-  }
 }

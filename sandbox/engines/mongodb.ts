@@ -4,20 +4,20 @@
  * know it refuses, saying so. A process of its own for every database; all members of a replica set, or all mongos of
  * a sharded cluster, are that one process. The folder `mongodb/` beside this file has its parts.
  */
-import { open, readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Document, MongoClient } from 'mongodb'
 import { equal, isObject } from '../../shared/values/json.ts'
-import { type GuardedProcess, startGuarded } from '../machine/guarded-process.ts'
 import { readConfiguration } from './mongodb/parts/configuration.ts'
 import { listening } from './mongodb/parts/listening.ts'
 import { makeCredentials } from './mongodb/parts/scram.ts'
 import type { Settings } from './mongodb/parts/settings.ts'
 import type { Topology } from './mongodb/parts/topology.ts'
-import { dataFolders } from './parts/data-folders.ts'
 import type { Engine, Instance, Running } from './parts/engine.ts'
+import { engineOf } from './parts/engine-of.ts'
+import { type Server, startServer } from './parts/server.ts'
 
 const mongodbPort = 27017
 const program = fileURLToPath(new URL('mongodb/main.ts', import.meta.url))
@@ -25,25 +25,21 @@ const startSeconds = 30
 
 /** @param home folder for data; made when absent */
 export function mongodbEngine(home: string): Engine {
-  const folders = dataFolders(home, 'mongodb')
-  return {
+  return engineOf(home, {
     kind: 'MongoDB',
     port: mongodbPort,
-    async available() {
-      return true
-    },
-    async start(instance) {
+    folder: 'mongodb',
+    available: async () => true,
+    install: async () => undefined,
+    async launch(_installed, _account, folder, instance) {
       const settings = settingsOf(instance)
-      const folder = await folders.claim(instance, async () => undefined)
       await writeFile(join(folder, 'settings.json'), JSON.stringify(settings), { mode: 0o600 })
-      return startServer(folder, instance)
+      return start(folder, instance)
     },
-    wipe: (name) => folders.wipe(name),
-    kept: () => folders.kept(),
-  }
+  })
 }
 
-async function startServer(folder: string, instance: Instance): Promise<Running> {
+async function start(folder: string, instance: Instance): Promise<Running> {
   const server = await launch(folder)
   let { password } = instance
   let configuration = readConfiguration(instance.config)
@@ -117,27 +113,19 @@ function topologyOf({ name, spec, members }: Instance): Topology {
 }
 
 /** Starts the process and waits until it listens, which it says in its log. */
-async function launch(folder: string): Promise<GuardedProcess> {
-  const logFile = join(folder, 'server.log')
-  const log = await open(logFile, 'a', 0o644)
-  const { size } = await log.stat()
-  const server = startGuarded(process.execPath, [program, folder], {
+async function launch(folder: string): Promise<Server> {
+  const server = await startServer([process.execPath, program, folder], {
     account: undefined,
     folder,
-    log: log.fd,
     environment: { PATH: process.env.PATH ?? '/usr/bin:/bin' },
   })
-  await log.close()
-  let gone: string | undefined
-  server.exited.then((reason) => {
-    gone = reason
-  })
   for (const end = Date.now() + startSeconds * 1000; ; await sleep(15)) {
-    const words = (await readFile(logFile, 'utf8')).slice(size).trim()
+    const words = (await server.said()).trim()
     if (words.startsWith(listening)) return server
-    if (gone === undefined && Date.now() < end) continue
+    if (server.gone() === undefined && Date.now() < end) continue
+    const why = words || server.gone() || `it did not listen within ${startSeconds} s`
     await server.stop()
-    throw new Error(`MongoDB did not start: ${words || gone || `it did not listen within ${startSeconds} s`}`)
+    throw new Error(`MongoDB did not start: ${why}`)
   }
 }
 

@@ -3,12 +3,10 @@
  * it speaks the same protocol, and is alike in what the broker and its bindings use.
  */
 import { execFile } from 'node:child_process'
-import { access, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type Account, giveTo, writeFor } from '../machine/account.ts'
-import { startGuarded } from '../machine/guarded-process.ts'
 import {
   findMariaDb,
   findMySqlProgram,
@@ -18,8 +16,9 @@ import {
 } from './mysql/programs.ts'
 import { changesBetween } from './mysql/settings.ts'
 import { copyTemplate, dataTemplate, smallAndQuick } from './mysql/template.ts'
-import { type DataFolders, dataFolders } from './parts/data-folders.ts'
 import type { Engine, Instance, Running, ServerTls } from './parts/engine.ts'
+import { engineOf } from './parts/engine-of.ts'
+import { startServer, untilAccepting } from './parts/server.ts'
 
 const execute = promisify(execFile)
 
@@ -29,7 +28,6 @@ const startSeconds = 30
 
 /** What is needed to run a server. */
 interface Installation {
-  readonly account: Account | undefined
   readonly program: MySqlProgram
   readonly template: string
   /** settings below those of the user */
@@ -63,47 +61,33 @@ export interface Make extends Pick<Engine, 'kind' | 'available'> {
 
 /** @param make what a kind has of its own whose servers speak MySQL's protocol */
 export function mysqlLikeEngine(make: Make, home: string): Engine {
-  const { kind, folder: name, available } = make
-  const folders = dataFolders(home, name)
-  let installation: Promise<Installation> | undefined
-  const install = () => {
-    installation ??= prepare(home, folders, make)
-    // A failure (no network, say) is told once per call and tried anew at the next.
-    installation.catch(() => {
-      installation = undefined
-    })
-    return installation
-  }
-  return {
+  const { kind, folder, available } = make
+  return engineOf(home, {
     kind,
     port: mySqlPort,
+    folder,
     available,
-    async start(instance) {
-      const installed = await install()
-      const { account, program, template } = installed
-      const folder = await folders.claim(instance, (fresh) =>
-        copyTemplate(template, join(fresh, dataOf(program)), account),
-      )
-      return launch(installed, folder, instance)
+    async install(account) {
+      const program = await make.find()
+      if ('missing' in program) throw new Error(program.missing)
+      const template = await dataTemplate(program, home, account)
+      return { program, template, base: baseSettings(program, make) }
     },
-    wipe: (name) => folders.wipe(name),
-    kept: () => folders.kept(),
-  }
-}
-
-async function prepare(home: string, folders: DataFolders, make: Make): Promise<Installation> {
-  const program = await make.find()
-  if ('missing' in program) throw new Error(program.missing)
-  const account = await folders.account()
-  const template = await dataTemplate(program, home, account)
-  return { account, program, template, base: baseSettings(program, make) }
+    fill: ({ program, template }, account, folder) =>
+      copyTemplate(template, join(folder, dataOf(program)), account),
+    launch,
+  })
 }
 
 /** Neither make reads the other's data. */
 const dataOf = ({ make }: MySqlProgram): string => `data-${make.toLowerCase()}`
 
-async function launch(installation: Installation, folder: string, instance: Instance): Promise<Running> {
-  const { account, program, base } = installation
+async function launch(
+  { program, base }: Installation,
+  account: Account | undefined,
+  folder: string,
+  instance: Instance,
+): Promise<Running> {
   const data = join(folder, dataOf(program))
   await access(data).catch(() => {
     throw new Error(`the data of ${instance.name} was written by another make of server than ${program.make}`)
@@ -111,41 +95,30 @@ async function launch(installation: Installation, folder: string, instance: Inst
   const configFile = join(folder, 'my.cnf')
   await writeFile(configFile, base + instance.config, { mode: 0o644 })
   const temporary = await temporaryFolder(folder, account)
-  const secrets = await writeSecrets(installation, folder, instance)
-  const logFile = join(folder, 'server.log')
-  const log = await open(logFile, 'a', 0o644)
-  const { size } = await log.stat()
-  const [file, ...parameters] = program.command
-  const server = startGuarded(
-    file,
+  const secrets = await writeSecrets(account, folder, instance)
+  const server = await startServer(
     [
-      ...[...parameters, `--defaults-file=${configFile}`, ...program.options, `--datadir=${data}`],
+      ...program.command,
+      ...[`--defaults-file=${configFile}`, ...program.options, `--datadir=${data}`],
       // the socket in the data folder, whose whole path may be too long for one
       ...[`--bind-address=${instance.address}`, `--port=${mySqlPort}`, `--init-file=${secrets}`],
       ...['--socket=server.sock', `--pid-file=${join(data, 'server.pid')}`, '--skip-name-resolve'],
       `--tmpdir=${temporary}`,
       ...tlsOptions(instance, folder),
     ],
-    { account, folder, log: log.fd, environment: program.environment, signals: ['TERM', 'KILL'] },
+    { account, folder, environment: program.environment, signals: ['TERM', 'KILL'] },
   )
-  await log.close()
-  let gone: string | undefined
-  server.exited.then((reason) => {
-    gone = reason
-  })
   let { password } = instance
   let { config } = instance
   const ask = (statement: string) => askOnce(instance, password, statement)
-  try {
-    await untilAccepting(ask, () => gone)
-  } catch (error) {
-    const died = gone !== undefined
-    await server.stop()
-    const words = died ? serverMessages((await readFile(logFile, 'utf8')).slice(size)) : ''
-    throw words === '' ? error : new Error(`${program.make} did not start: ${words}`, { cause: error })
-  } finally {
-    await rm(secrets, { force: true })
-  }
+  await untilAccepting(server, {
+    title: program.make,
+    seconds: startSeconds,
+    pause: 20,
+    check: () => ask('SELECT 1'),
+    complaints: serverMessages,
+    isWrongPassword,
+  }).finally(() => rm(secrets, { force: true }))
   return {
     exited: server.exited,
     async check() {
@@ -156,7 +129,7 @@ async function launch(installation: Installation, folder: string, instance: Inst
       password = next
     },
     async reload(next) {
-      await judge(installation, folder, base + next)
+      await judge(program, account, folder, base + next)
       await writeFile(configFile, base + next)
       const changes = changesBetween(base, config, next)
       config = next
@@ -207,7 +180,11 @@ function baseSettings(program: MySqlProgram, make: Make): string {
 }
 
 /** @returns a file with the statements that make the administrator what it should be, run before any connection */
-async function writeSecrets({ account }: Installation, folder: string, instance: Instance): Promise<string> {
+async function writeSecrets(
+  account: Account | undefined,
+  folder: string,
+  instance: Instance,
+): Promise<string> {
   const user = `${quoted(instance.username)}@'%'`
   const file = join(folder, 'init.sql')
   const statements = [
@@ -245,7 +222,12 @@ function tlsOptions({ tls, spec }: Instance, folder: string): string[] {
 }
 
 /** Lets a second process read the settings and say what it thinks of them. */
-async function judge({ account, program }: Installation, folder: string, config: string): Promise<void> {
+async function judge(
+  program: MySqlProgram,
+  account: Account | undefined,
+  folder: string,
+  config: string,
+): Promise<void> {
   const trial = join(folder, 'trial.cnf')
   await writeFile(trial, config, { mode: 0o644 })
   const [file, ...parameters] = program.command
@@ -264,27 +246,6 @@ async function judge({ account, program }: Installation, folder: string, config:
     })
   } finally {
     await rm(trial, { force: true })
-  }
-}
-
-/** Throws when the server is gone, knows another password, or takes too long. */
-async function untilAccepting(
-  ask: (statement: string) => Promise<unknown>,
-  gone: () => string | undefined,
-): Promise<void> {
-  const end = Date.now() + startSeconds * 1000
-  for (;;) {
-    try {
-      await ask('SELECT 1')
-      return
-    } catch (error) {
-      // A stranger's server on the address knows another password; ours is then gone at once.
-      if (isWrongPassword(error)) await sleep(300)
-      const reason = gone()
-      if (reason !== undefined) throw new Error(`MySQL did not start: ${reason}`)
-      if (isWrongPassword(error) || Date.now() > end) throw error
-      await sleep(20)
-    }
   }
 }
 

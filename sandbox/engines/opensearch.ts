@@ -14,8 +14,8 @@ import {
 } from './opensearch/server.ts'
 import { type Dialect, securityFiles, steward, userSettings } from './opensearch/settings.ts'
 import { startFront } from './opensearch/xpack/front.ts'
-import { type DataFolders, dataFolders } from './parts/data-folders.ts'
 import type { Engine, Instance, Running } from './parts/engine.ts'
+import { engineOf } from './parts/engine-of.ts'
 import { ask } from './parts/request.ts'
 
 const clientPort = 9200
@@ -34,32 +34,15 @@ const rounds = 4
  * @param cache Folder for the programs; see `programCache`.
  */
 export function opensearchEngine(home: string, cache?: string): Engine {
-  const folders = dataFolders(home, 'opensearch')
-  let installation: Promise<Installation> | undefined
-  const install = () => {
-    installation ??= prepare(folders, cache)
-    // A failure (no network, say) is told once per call and tried anew at the next.
-    installation.catch(() => {
-      installation = undefined
-    })
-    return installation
-  }
-  return {
+  return engineOf(home, {
     kind: 'Elasticsearch',
     port: clientPort,
+    folder: 'opensearch',
     available: () => available(cache),
-    async start(instance) {
-      const installed = await install()
-      const folder = await folders.claim(instance, (fresh) => makeSteward(fresh))
-      return startServer(installed, folder, instance)
-    },
-    wipe: (name) => folders.wipe(name),
-    kept: () => folders.kept(),
-  }
-}
-
-async function prepare(folders: DataFolders, cache: string | undefined): Promise<Installation> {
-  return withArchive(await distribution(cache), await folders.account(), cache)
+    install: async (account) => withArchive(await distribution(cache), account, cache),
+    fill: (_installed, _account, folder) => makeSteward(folder),
+    launch: (installed, _account, folder, instance) => launch(installed, folder, instance),
+  })
 }
 
 async function makeSteward(folder: string): Promise<void> {
@@ -77,7 +60,7 @@ export function dialectOf(instance: Pick<Instance, 'spec'>): { dialect: Dialect;
   )
 }
 
-async function startServer(installation: Installation, folder: string, instance: Instance): Promise<Running> {
+async function launch(installation: Installation, folder: string, instance: Instance): Promise<Running> {
   const { dialect, version } = dialectOf(instance)
   const { address, username, tls, config } = instance
   const front = dialect === 'xpack'
@@ -144,12 +127,12 @@ async function startServer(installation: Installation, folder: string, instance:
     })
   } catch (error) {
     await closeFront()
-    await server.process.stop()
+    await server.stop()
     throw error
   }
   let current = config
   return {
-    exited: server.process.exited.then(async (reason) => {
+    exited: server.exited.then(async (reason) => {
       await closeFront()
       return reason
     }),
@@ -163,7 +146,7 @@ async function startServer(installation: Installation, folder: string, instance:
     },
     async stop() {
       await closeFront()
-      await server.process.stop()
+      await server.stop()
     },
   }
 }

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { open, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -8,9 +8,9 @@ import { Client, DatabaseError } from 'pg'
 import * as v from 'valibot'
 import { equal } from '../../shared/values/json.ts'
 import { type Account, writeFor } from '../machine/account.ts'
-import { startGuarded } from '../machine/guarded-process.ts'
-import { type DataFolders, dataFolders } from './parts/data-folders.ts'
 import type { Engine, Instance, Running } from './parts/engine.ts'
+import { engineOf } from './parts/engine-of.ts'
+import { startServer, untilAccepting } from './parts/server.ts'
 import { copyPostgresBinaries, findPostgresPackage } from './postgres/binaries.ts'
 import { settle } from './programs/cache.ts'
 
@@ -54,7 +54,6 @@ const lenientModes = ['allow', 'prefer']
 
 /** What is needed to run any of the programs. */
 interface Installation {
-  readonly account: Account | undefined
   readonly programs: string
   /** A freshly made data folder, copied for every new database: initdb takes longer. */
   readonly template: string
@@ -66,41 +65,25 @@ interface Installation {
  *   for the user `nobody`.
  */
 export function postgresEngine(home: string): Engine {
-  const folders = dataFolders(home, 'postgres')
-  let installation: Promise<Installation> | undefined
-  const install = () => {
-    installation ??= prepare(home, folders)
-    // A failure (a full disk, say) is told once per call and tried anew at the next.
-    installation.catch(() => {
-      installation = undefined
-    })
-    return installation
-  }
-  return {
+  return engineOf(home, {
     kind: 'Postgres',
     port: postgresPort,
+    folder: 'postgres',
     async available() {
       const found = findPostgresPackage()
       return 'missing' in found ? found.missing : true
     },
-    async start(instance) {
-      const installed = await install()
-      const folder = await folders.claim(instance, (fresh) => makeData(installed, fresh, instance.password))
-      return startServer(installed, folder, instance)
+    async install(account) {
+      const found = findPostgresPackage()
+      if ('missing' in found) throw new Error(found.missing)
+      const programs = await copyPostgresBinaries(found.folder, home, account)
+      const template = `${programs}-template`
+      if (!(await exists(template))) await makeTemplate(programs, template, home, account)
+      return { programs, template }
     },
-    wipe: (name) => folders.wipe(name),
-    kept: () => folders.kept(),
-  }
-}
-
-async function prepare(home: string, folders: DataFolders): Promise<Installation> {
-  const found = findPostgresPackage()
-  if ('missing' in found) throw new Error(found.missing)
-  const account = await folders.account()
-  const programs = await copyPostgresBinaries(found.folder, home, account)
-  const template = `${programs}-template`
-  if (!(await exists(template))) await makeTemplate(programs, template, home, account)
-  return { account, programs, template }
+    fill: (installed, account, folder, { password }) => makeData(installed, account, folder, password),
+    launch: startWithPassword,
+  })
 }
 
 async function makeTemplate(
@@ -122,31 +105,41 @@ async function makeTemplate(
   await settle(draft, template)
 }
 
-async function startServer(installation: Installation, folder: string, instance: Instance): Promise<Running> {
+async function startWithPassword(
+  installed: Installation,
+  account: Account | undefined,
+  folder: string,
+  instance: Instance,
+): Promise<Running> {
   const data = join(folder, 'data')
   // Left by a server that was killed; its process id may name a stranger by now.
   await rm(join(data, 'postmaster.pid'), { force: true })
   try {
-    return await launch(installation, folder, instance)
+    return await launch(installed, account, folder, instance)
   } catch (error) {
     if (!isWrongPassword(error)) throw error
     // The Secret changed while the server was down: the Secret is right.
-    await setPasswordOffline(installation, data, instance.password)
-    return await launch(installation, folder, instance)
+    await setPasswordOffline(installed, account, data, instance.password)
+    return await launch(installed, account, folder, instance)
   }
 }
 
 /** A copy of the template. */
-async function makeData(installation: Installation, folder: string, password: string): Promise<void> {
-  const { account, template } = installation
+async function makeData(
+  installed: Installation,
+  account: Account | undefined,
+  folder: string,
+  password: string,
+): Promise<void> {
   const data = join(folder, 'data')
-  await execute('cp', ['-r', template, data], { env: environment, ...account })
-  await setPasswordOffline(installation, data, password)
+  await execute('cp', ['-r', installed.template, data], { env: environment, ...account })
+  await setPasswordOffline(installed, account, data, password)
 }
 
 /** Single-user mode: no server, no network, no old password needed. */
 async function setPasswordOffline(
-  { account, programs }: Installation,
+  { programs }: Installation,
+  account: Account | undefined,
   data: string,
   password: string,
 ): Promise<void> {
@@ -163,36 +156,29 @@ async function setPasswordOffline(
 }
 
 async function launch(
-  { account, programs }: Installation,
+  { programs }: Installation,
+  account: Account | undefined,
   folder: string,
   instance: Instance,
 ): Promise<Running> {
   const data = join(folder, 'data')
   await writeConfig(account, data, instance.config)
   const tls = await tlsParameters(account, folder, instance)
-  const logFile = join(folder, 'server.log')
-  const log = await open(logFile, 'a', 0o644)
-  const { size } = await log.stat()
-  const server = startGuarded(
-    join(programs, 'bin', 'postgres'),
-    ['-D', data, '-h', instance.address, '-p', String(postgresPort), '-k', '', ...tls],
-    { account, folder, log: log.fd, environment },
+  const program = join(programs, 'bin', 'postgres')
+  const server = await startServer(
+    [program, '-D', data, '-h', instance.address, '-p', String(postgresPort), '-k', '', ...tls],
+    { account, folder, environment },
   )
-  await log.close()
-  let gone: string | undefined
-  server.exited.then((reason) => {
-    gone = reason
-  })
   let password = instance.password
   const ask = (query: string) => askOnce(instance, password, query)
-  try {
-    await untilAccepting(ask, () => gone)
-  } catch (error) {
-    const died = gone !== undefined
-    await server.stop()
-    const words = !died ? '' : serverMessages((await readFile(logFile, 'utf8')).slice(size))
-    throw words === '' ? error : new Error(`PostgreSQL did not start: ${words}`, { cause: error })
-  }
+  await untilAccepting(server, {
+    title: 'PostgreSQL',
+    seconds: startSeconds,
+    pause: 20,
+    check: () => ask('SELECT 1'),
+    complaints: serverMessages,
+    isWrongPassword,
+  })
   return {
     exited: server.exited,
     async check() {
@@ -245,27 +231,6 @@ async function tlsParameters(
     settings.push(`${setting}=${file}`)
   }
   return settings.flatMap((setting) => ['-c', setting])
-}
-
-/** Throws when the server is gone, knows another password, or takes too long. */
-async function untilAccepting(
-  ask: (query: string) => Promise<unknown>,
-  gone: () => string | undefined,
-): Promise<void> {
-  const end = Date.now() + startSeconds * 1000
-  for (;;) {
-    try {
-      await ask('SELECT 1')
-      return
-    } catch (error) {
-      // A stranger's server on the address knows another password too; ours is then gone at once.
-      if (isWrongPassword(error)) await sleep(300)
-      const reason = gone()
-      if (reason !== undefined) throw new Error(`PostgreSQL did not start: ${reason}`)
-      if (isWrongPassword(error) || Date.now() > end) throw error
-      await sleep(20)
-    }
-  }
 }
 
 /** The lines of user.conf that the running server would not take. */

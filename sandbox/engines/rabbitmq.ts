@@ -1,12 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Account, giveTo, writeFor } from '../machine/account.ts'
-import { type GuardedProcess, startGuarded } from '../machine/guarded-process.ts'
 import type { Engine, Instance, Running } from './parts/engine.ts'
-import { programEngine } from './parts/program-engine.ts'
+import { programEngine } from './parts/engine-of.ts'
 import { ask } from './parts/request.ts'
+import { startServer, untilAccepting } from './parts/server.ts'
 import { environmentOf, type Program } from './programs/debian-program.ts'
 
 const wanted = {
@@ -52,37 +51,25 @@ async function launch(
   await writeFor(account, join(folder, 'enabled_plugins'), '[rabbitmq_management].\n')
   await writeFor(account, join(folder, 'definitions.json'), definitions(username, password))
   await writeFor(account, join(folder, 'rabbitmq.conf'), configuration(folder, address, config))
-  const logFile = join(folder, 'server.log')
-  const log = await open(logFile, 'a', 0o644)
-  const { size } = await log.stat()
   const { command, environment } = await invocation(program, folder, address)
-  const [first, ...parameters] = command
-  const server = startGuarded(first, parameters, {
-    account,
-    folder,
-    log: log.fd,
-    environment,
-    signals: ['TERM', 'KILL'],
-  })
-  await log.close()
+  const server = await startServer(command, { account, folder, environment, signals: ['TERM', 'KILL'] })
   const api = `http://${address}:${managementPort}/api`
   const manage = async (method: string, path: string, body?: { [key: string]: string }) => {
     const login = { user: username, password }
     const { status, text } = await ask(`${api}/${path}`, { method, login, ...(body ? { body } : {}) })
     if (status >= 300) throw new Error(`${status} ${text}`)
   }
-  const check = () => manage('GET', 'whoami')
-  try {
-    await untilAccepting(server, () => manage('GET', `health/checks/port-listener/${amqpPort}`))
-  } catch (error) {
-    await server.stop()
-    const words = complaints((await readFile(logFile)).subarray(size).toString('utf8'))
-    throw words === '' ? error : new Error(`RabbitMQ did not start: ${words}`, { cause: error })
-  }
+  await untilAccepting(server, {
+    title: 'RabbitMQ',
+    seconds: startSeconds,
+    pause: 50,
+    check: () => manage('GET', `health/checks/port-listener/${amqpPort}`),
+    complaints,
+  })
   let current = config
   return {
     exited: server.exited,
-    check,
+    check: () => manage('GET', 'whoami'),
     async setPassword(next) {
       await manage('PUT', `users/${encodeURIComponent(username)}`, { ...hashed(next), tags: 'administrator' })
       password = next
@@ -205,26 +192,6 @@ function hashed(password: string): { password_hash: string; hashing_algorithm: s
   return {
     password_hash: Buffer.concat([salt, hash]).toString('base64'),
     hashing_algorithm: 'rabbit_password_hashing_sha256',
-  }
-}
-
-/** Throws when the server is gone or takes too long. */
-async function untilAccepting(server: GuardedProcess, check: () => Promise<void>): Promise<void> {
-  let running = true
-  const gone = server.exited.then((reason): never => {
-    running = false
-    throw new Error(`RabbitMQ did not start: ${reason}`)
-  })
-  const end = Date.now() + startSeconds * 1000
-  for (;;) {
-    try {
-      await Promise.race([gone, check()])
-      return
-    } catch (error) {
-      if (!running) await gone
-      if (Date.now() > end) throw error
-      await sleep(50)
-    }
   }
 }
 

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
-import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient, ErrorReply } from '@redis/client'
 import { type Account, writeFor } from '../machine/account.ts'
-import { type GuardedProcess, startGuarded } from '../machine/guarded-process.ts'
 import type { Engine, Instance, Running } from './parts/engine.ts'
-import { programEngine } from './parts/program-engine.ts'
+import { programEngine } from './parts/engine-of.ts'
+import { startServer, untilAccepting } from './parts/server.ts'
 import { environmentOf, type Program } from './programs/debian-program.ts'
 import { compareRedisSettings, parseRedisSettings } from './redis/settings.ts'
 
@@ -43,25 +42,16 @@ async function launch(
   await writeFor(account, join(folder, 'user.conf'), `${instance.config}\n`)
   await writeFor(account, join(folder, 'users.acl'), aclFile(instance))
   await writeFor(account, join(folder, 'redis.conf'), await configuration(account, folder, instance))
-  const logFile = join(folder, 'server.log')
-  const log = await open(logFile, 'a', 0o644)
-  const { size } = await log.stat()
-  const server = startGuarded(program.program, [join(folder, 'redis.conf')], {
+  const environment = environmentOf(program)
+  const server = await startServer([program.program, join(folder, 'redis.conf')], {
     account,
     folder,
-    log: log.fd,
-    environment: environmentOf(program),
+    environment,
   })
-  await log.close()
   let password = instance.password
   const ask = <T>(work: (send: Send) => Promise<T>) => withSession(instance, password, work)
-  try {
-    await untilAccepting(server, ask, instance)
-  } catch (error) {
-    await server.stop()
-    const words = complaints((await readFile(logFile, 'utf8')).slice(size))
-    throw words === '' ? error : new Error(`Redis did not start: ${words}`, { cause: error })
-  }
+  const check = () => ask((send) => assertAccepting(send, instance.spec)).catch(patientWithStrangers)
+  await untilAccepting(server, { title: 'Redis', seconds: startSeconds, pause: 20, check, complaints })
 
   let settings = parseRedisSettings(instance.config)
   const waiting = new Set<string>()
@@ -172,30 +162,10 @@ async function withSession<T>(
   }
 }
 
-/** Throws when the server is gone or takes too long. */
-async function untilAccepting(
-  server: GuardedProcess,
-  ask: <T>(work: (send: Send) => Promise<T>) => Promise<T>,
-  { spec }: Instance,
-): Promise<void> {
-  let running = true
-  const gone = server.exited.then((reason): never => {
-    running = false
-    throw new Error(`Redis did not start: ${reason}`)
-  })
-  const end = Date.now() + startSeconds * 1000
-  for (;;) {
-    try {
-      // A stranger's server on the address may know another password, or say nothing; ours is then gone at once.
-      await Promise.race([gone, ask(async (send) => assertAccepting(send, spec))])
-      return
-    } catch (error) {
-      if (error instanceof ErrorReply && error.message.startsWith('WRONGPASS')) await sleep(300)
-      if (!running) await gone
-      if (Date.now() > end) throw error
-      await sleep(20)
-    }
-  }
+/** A stranger's server on the address may know another password; ours is then gone at once. */
+async function patientWithStrangers(error: unknown): Promise<never> {
+  if (error instanceof ErrorReply && error.message.startsWith('WRONGPASS')) await sleep(300)
+  throw error
 }
 
 async function assertAccepting(send: Send, spec: Instance['spec']): Promise<void> {

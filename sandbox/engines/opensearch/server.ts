@@ -1,14 +1,14 @@
 /** One server process, from its folder of settings to the moment it answers. */
 import { execFile } from 'node:child_process'
 import { createHash, createPrivateKey, randomInt, randomUUID } from 'node:crypto'
-import { access, chmod, cp, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, chmod, cp, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type Account, giveTo } from '../../machine/account.ts'
-import { type GuardedProcess, startGuarded } from '../../machine/guarded-process.ts'
 import type { ServerTls } from '../parts/engine.ts'
 import { ask } from '../parts/request.ts'
+import { type Server, startServer } from '../parts/server.ts'
 import { draftIn, programCache } from '../programs/cache.ts'
 import type { Distribution } from './distribution.ts'
 import { complaints, javaParameters, loggingFile, type ServerSettings, serverFile } from './settings.ts'
@@ -55,7 +55,7 @@ export async function withArchive(
     } as const
     await writeSettings(installation, settings, undefined, {})
     const server = await spawnServer(installation, settings, [`-XX:ArchiveClassesAtExit=${draft}`])
-    await untilAnswering(server, `http://${address}:9200`).finally(() => server.process.stop())
+    await untilAnswering(server, `http://${address}:9200`).finally(() => server.stop())
     await chmod(draft, 0o644)
     await rename(draft, archive)
   } finally {
@@ -102,52 +102,30 @@ export async function writeSettings(
   await execute('chmod', ['-R', 'u+rwX', config])
 }
 
-export interface Started {
-  readonly process: GuardedProcess
-  /** the reason, once it is gone */
-  gone(): string | undefined
-  /** what it has written since its start */
-  log(): Promise<string>
-}
-
 /** Starts the process, and does not wait. */
-export async function spawnServer(
+export function spawnServer(
   { server, java, account }: Installation,
   { folder }: ServerSettings,
   archive: readonly string[],
-): Promise<Started> {
-  const file = join(folder, 'server.log')
-  const log = await open(file, 'a', 0o644)
-  const { size } = await log.stat()
-  const process = startGuarded(java.program, javaParameters(server, folder, archive), {
+): Promise<Server> {
+  return startServer([java.program, ...javaParameters(server, folder, archive)], {
     account,
     folder,
-    log: log.fd,
     environment: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
     // A JVM started in the background of a shell does not hear SIGINT.
     signals: ['TERM', 'KILL'],
   })
-  await log.close()
-  let reason: string | undefined
-  process.exited.then((words) => {
-    reason = words
-  })
-  return {
-    process,
-    gone: () => reason,
-    log: async () => (await readFile(file)).subarray(size).toString('utf8'),
-  }
 }
 
 /**
  * Waits until the security plugin knows its users.
  * @throws {Error} with the server's words when it ends, or takes too long
  */
-export async function untilAnswering(server: Started, url: string, ca?: string): Promise<void> {
+export async function untilAnswering(server: Server, url: string, ca?: string): Promise<void> {
   for (const end = Date.now() + startSeconds * 1000; ; await sleep(50)) {
     const reason = server.gone()
     if (reason !== undefined) {
-      const words = complaints(await server.log())
+      const words = complaints(await server.said())
       throw new Error(`OpenSearch did not start: ${words === '' ? reason : words}`)
     }
     const status = await ask(`${url}/_plugins/_security/health`, { ca }).then(

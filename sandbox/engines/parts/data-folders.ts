@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { type Account, assertReachable, engineAccount, giveTo } from '../../machine/account.ts'
 import { writeAtomically } from '../../machine/atomic-file.ts'
+import { once } from '../../machine/once.ts'
 import { endOrphan } from '../../machine/orphan.ts'
 import type { Instance } from './engine.ts'
 
@@ -33,15 +34,7 @@ export interface DataFolders {
 export function dataFolders(home: string, engine: string): DataFolders {
   const all = join(home, engine)
   const folderOf = (name: string) => join(all, name.replace('/', '_'))
-  let prepared: Promise<Account | undefined> | undefined
-  const account = () => {
-    prepared ??= prepare(home, all)
-    // A failure (a full disk, say) is told once per call and tried anew at the next.
-    prepared.catch(() => {
-      prepared = undefined
-    })
-    return prepared
-  }
+  const account = once(() => prepare(home, all))
   return {
     account,
     async claim({ name, volume }, make) {

@@ -56,17 +56,6 @@ export async function debianProgram(wanted: Wanted, cache?: string): Promise<Fou
   return (await installedProgram(wanted)) ?? (await unpackedProgram(wanted, cache))
 }
 
-/** @returns what finds a program, and does not look again once it has been found */
-export function foundOnce(wanted: Wanted): () => Promise<Found> {
-  let found: Promise<Found> | undefined
-  return async () => {
-    found ??= debianProgram(wanted)
-    const result = await found
-    if ('missing' in result) found = undefined
-    return result
-  }
-}
-
 /**
  * @returns `true` when {@link debianProgram} may be expected to find the program, without downloading anything yet;
  *   else the sentence that says what to install

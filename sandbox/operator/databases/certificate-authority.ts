@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import * as v from 'valibot'
 import { writeAtomically } from '../../machine/atomic-file.ts'
+import { once } from '../../machine/once.ts'
 import { WorkloadError } from '../kinds/parts/workload-error.ts'
 
 const execute = promisify(execFile)
@@ -101,21 +102,13 @@ const kept = v.object({ cert: v.string(), key: v.string() })
 
 /** @param file made at the first use */
 export function issuerIn(file: string): Issuer {
-  let authority: Promise<Pair> | undefined
-  const open = async () => {
-    const text = await readFile(file, 'utf8').catch(() => undefined)
-    if (text !== undefined) return v.parse(kept, JSON.parse(text))
-    const pair = await mintAuthority('the issuer of the sandbox')
-    await writeAtomically(file, JSON.stringify(pair))
-    return pair
-  }
   return {
-    authority() {
-      authority ??= open()
-      authority.catch(() => {
-        authority = undefined
-      })
-      return authority
-    },
+    authority: once(async () => {
+      const text = await readFile(file, 'utf8').catch(() => undefined)
+      if (text !== undefined) return v.parse(kept, JSON.parse(text))
+      const pair = await mintAuthority('the issuer of the sandbox')
+      await writeAtomically(file, JSON.stringify(pair))
+      return pair
+    }),
   }
 }
