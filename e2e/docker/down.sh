@@ -7,4 +7,6 @@ for name in docker registry; do
   kill "$pid" 2> /dev/null
   for _ in $(seq 100); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
 done
+# The daemon leaves a name of its network behind.
+umount "$folder"/exec/netns/* 2> /dev/null
 rm -rf "$folder"
