@@ -1,6 +1,6 @@
 /** What the webhooks refuse of one kind alone; what they refuse of all is in operator-webhooks.test.ts. */
 import test from 'ava'
-import { Named } from '../../sandbox/operator/cluster/resources.ts'
+import { Named, resources } from '../../sandbox/operator/cluster/resources.ts'
 import { elasticsearch } from '../../sandbox/operator/kinds/elasticsearch.ts'
 import { memcached } from '../../sandbox/operator/kinds/memcached.ts'
 import { mongodb } from '../../sandbox/operator/kinds/mongodb.ts'
@@ -237,6 +237,46 @@ for (const [kind, title, spec, words] of refusedDatabases)
       t.regex(said, new RegExp(words))
     } else t.is(message, denied(who, words).message)
   })
+
+const fallen = 'panic: runtime error: invalid memory address or nil pointer dereference [recovered]'
+
+test('an Elasticsearch whose coordinating nodes name no container is more than the webhook can take', async (t) => {
+  const { databases } = resourcesOf(elasticsearch)
+  const make = (coordinating: object) => {
+    const spec = { ...single(elasticsearch), ...nodes({ coordinating: { replicas: 1, ...coordinating } }) }
+    return setting.kube.create(databases, manifest(elasticsearch, 'default', spec, 'fallen'))
+  }
+  t.deepEqual(await refusalOf(make({})), denied('elasticsearchwebhook.validators', fallen, 500))
+  await make(container('elasticsearch', {}))
+  await setting.kube.delete(databases, { namespace: 'default', name: 'fallen' })
+})
+
+test('disks that name no class cannot be moved to another: some webhooks say so, some fall over it', async (t) => {
+  const { kube } = setting
+  const name = 'refusals-fast'
+  await kube.create(resources.storageClasses, {
+    apiVersion: 'storage.k8s.io/v1',
+    kind: 'StorageClass',
+    metadata: { name },
+    provisioner: 'sandbox',
+  })
+  const migration = { storageClassName: name }
+  for (const [title, block] of [
+    ['a single MySQL', migration],
+    ['a single Kafka', { node: migration }],
+  ] as const) {
+    const { kind } = shapeOf(title)
+    const object = opsManifest(kind, await existing(title), 'fallen', 'StorageMigration', {
+      timeout: '1h',
+      migration: block,
+    })
+    t.deepEqual(
+      await refusalOf(kube.create(resourcesOf(kind).opsRequests, object)),
+      denied(`${kind.kind.toLowerCase()}opsrequestwebhook.validators.ops`, fallen, 500),
+    )
+  }
+  await kube.delete(resources.storageClasses, { name })
+})
 
 /** Requests that a kind refuses, by the shape of the database that they are for. */
 const refusedOps: [shape: string, type: string, spec: object, field: string, words: string][] = [

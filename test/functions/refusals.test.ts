@@ -71,6 +71,41 @@ test.serial("what KubeDB's webhook refuses is a 400 with its reason, and nothing
   await isDeprovisioned(t, strict, id)
 })
 
+test.serial("a database that KubeDB's webhook falls over is a 400 too, and nothing is left", async (t) => {
+  await setSwitches(strict.cluster, { panic: 'database' })
+  const id = randomUUID()
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    const answer = await put(strict, id)
+    isCell(t, answer, '400', undefined, 'PUT')
+    t.regex(
+      textAt(answer.body, 'description'),
+      /^KubeDB cannot handle this database: its webhook fails on it/,
+    )
+    t.true(isEmpty(await inventoryOf(strict.cluster, id)))
+    isCell(t, await strict.delete(instancePath(id), ids), '410 {}', undefined, 'DELETE')
+  }
+  await setSwitches(strict.cluster, {})
+})
+
+test.serial("a change that KubeDB's webhook falls over is a 422, and changes nothing", async (t) => {
+  const id = await ready(strict)
+  await setSwitches(strict.cluster, { panic: 'VolumeExpansion' })
+  const change = { service_id: serviceId, parameters: { storage: '20Gi' } }
+  const answer = await strict.patch(instancePath(id), change, incomplete)
+  isCell(t, answer, '422', undefined, 'PATCH')
+  t.regex(
+    textAt(answer.body, 'description'),
+    /^KubeDB cannot handle the change of storage: its webhook fails on it/,
+  )
+  t.deepEqual(at((await strict.get(instancePath(id))).body, 'parameters'), {})
+  await setSwitches(strict.cluster, {})
+  const again = await strict.patch(instancePath(id), change, incomplete)
+  isCell(t, again, '202', undefined, 'PATCH')
+  const end = await strict.poll(instancePath(id), textAt(again.body, 'operation'))
+  t.is(end.body.state, 'succeeded', end.text)
+  await isDeprovisioned(t, strict, id)
+})
+
 test.serial('a quota that is used up is named, and what has used it up lives on', async (t) => {
   const { cluster } = strict
   const quotas = cluster.databasesPath('resourcequotas')

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { ApiError, refusal, translate } from '../../shared/kubedb/cluster/api-error.ts'
+import { ApiError, refusal, refuser, translate } from '../../shared/kubedb/cluster/api-error.ts'
 import { BrokerError } from '../../shared/values/errors.ts'
 
 const error = (
@@ -81,6 +81,32 @@ test('strict decoding tells what follows its name: before that, the whole object
     'Postgres in version "v1" cannot be handled as a Postgres: {"secret":"object"}: strict decoding error: unknown field "spec.bogus"'
   t.is(refusal(error(400, message)), 'unknown field "spec.bogus"')
   t.is(refusal(error(400, 'the body is no JSON: {"secret":1}')), undefined)
+})
+
+const panic =
+  'admission webhook "elasticsearchwebhook.validators.kubedb.com" denied the request: panic: runtime error: invalid memory address or nil pointer dereference [recovered]'
+
+test('a webhook that fell over an object has refused it for good', (t) => {
+  const fallen = error(500, panic)
+  t.is(
+    refusal(fallen),
+    'its webhook fails on it (runtime error: invalid memory address or nil pointer dereference)',
+  )
+  t.is(refuser(fallen), 'KubeDB cannot handle')
+  t.false(fallen.inDoubt)
+  t.is(translate(fallen, 'trying').problem, 'Misconfigured')
+})
+
+test('a webhook that was out of reach, or could not ask, has not', (t) => {
+  for (const message of [
+    'Internal error occurred: failed calling webhook "x": panic: no [recovered]',
+    'admission webhook "x" denied the request: etcdserver: request timed out',
+  ]) {
+    const failed = error(500, message)
+    t.is(refusal(failed), undefined)
+    t.true(failed.inDoubt)
+    t.is(translate(failed, 'trying').problem, 'Unavailable')
+  }
 })
 
 test('everything else is no refusal', (t) => {

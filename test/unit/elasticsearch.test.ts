@@ -2,6 +2,7 @@ import { Client } from '@elastic/elasticsearch'
 import { Client as OpenSearchClient } from '@opensearch-project/opensearch'
 import test from 'ava'
 import { elasticsearch } from '../../shared/kubedb/databases/elasticsearch.ts'
+import { at } from '../../shared/kubedb/databases/parts/spec.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import { hostile, issuer, issuerRef, other, reachIn, testRefused, testsOf } from './kind-changes.ts'
 import * as step from './kind-steps.ts'
@@ -62,6 +63,23 @@ test('settings are lines of YAML', (t) => {
         'action.auto_create_index: false\nindices.queries.cache.size: "5%"\nsearch.max_buckets: 10\n',
     },
   })
+})
+
+test("nodes that only coordinate have the container that KubeDB's webhook fails without", (t) => {
+  const roles = { master: { replicas: 3 }, data: { replicas: 2 }, ingest: { replicas: 1 } }
+  const built = build(combined, { spec: { topology: { ...roles, coordinating: { replicas: 1 } } } })
+  const containers = (role: string, spec = built) => at(spec, `topology.${role}.podTemplate.spec.containers`)
+  t.deepEqual(containers('coordinating'), [
+    {
+      name: 'elasticsearch',
+      resources: { requests: { cpu: '500m', memory: '1536Mi' }, limits: { memory: '1536Mi' } },
+    },
+  ])
+  t.is(containers('ingest'), null)
+  const sized = [{ name: 'elasticsearch', resources: { requests: { memory: '2Gi' } } }]
+  const own = { replicas: 1, podTemplate: { spec: { containers: sized } } }
+  const given = build(combined, { spec: { topology: { ...roles, coordinating: own } } })
+  t.deepEqual(containers('coordinating', given), sized)
 })
 
 const small = {

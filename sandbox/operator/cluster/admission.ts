@@ -41,6 +41,15 @@ export interface FieldError {
   readonly detail: string
 }
 
+/** Go code that fell over what it was asked: the library around it answers 500 with these words. */
+export class Panic extends Refusal {
+  override readonly name = 'Panic'
+
+  constructor(error = 'runtime error: invalid memory address or nil pointer dereference') {
+    super(`panic: ${error} [recovered]`)
+  }
+}
+
 /** KubeDB's `NewInvalid`: 422 with one cause per field. */
 export class Invalid extends Refusal {
   override readonly name = 'Invalid'
@@ -72,6 +81,7 @@ export function fieldRefusal(error: FieldError): Refusal {
 /** The Status that goes into the answer of a webhook. */
 export function statusOf(refusal: Refusal): object {
   if (refusal instanceof NotFound) return { code: 404, reason: 'NotFound', message: refusal.message }
+  if (refusal instanceof Panic) return { code: 500, message: refusal.message }
   if (!(refusal instanceof Invalid)) return { code: 403, reason: 'Forbidden', message: refusal.message }
   return {
     code: 422,

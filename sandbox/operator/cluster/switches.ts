@@ -22,6 +22,8 @@ export interface Switches {
   readonly refuse: string | undefined
   /** Types of OpsRequests that the webhook refuses. */
   readonly refuseOps: readonly string[]
+  /** What the webhook falls over: `database`, and types of OpsRequests. */
+  readonly panic: readonly string[]
   /** Load balancers never get an address. */
   readonly noLoadBalancer: boolean
   /** The server is down. */
@@ -48,6 +50,7 @@ export async function readSwitches(kube: Kube, namespace: string): Promise<Switc
     missingIssuers: list('missing-issuers'),
     refuse: text('refuse'),
     refuseOps: list('refuse-ops'),
+    panic: list('panic'),
     noLoadBalancer: text('no-load-balancer') !== undefined,
     notAccepting: text('not-accepting') !== undefined,
   }

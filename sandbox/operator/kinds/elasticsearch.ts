@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { Refusal } from '../cluster/admission.ts'
+import { Panic, Refusal } from '../cluster/admission.ts'
 import { parseQuantity } from '../cluster/quantity.ts'
 import { type Database, Part, type Spec, Version } from '../cluster/resources.ts'
 import { partAt } from '../cluster/spec-path.ts'
@@ -285,7 +285,11 @@ function ownDefaults(db: Database, version: Version) {
       ? {
           podTemplate: withServiceAccount(db),
           topology: Object.fromEntries(
-            Object.entries(own.topology).map(([key, given]) => [key, node(given, roleOf(key))]),
+            // KubeDB's defaulter goes through the roles one by one and has forgotten this one.
+            Object.entries(own.topology).map(([key, given]) => [
+              key,
+              key === 'coordinating' ? given : node(given, roleOf(key)),
+            ]),
           ),
         }
       : available(db.spec.replicas ?? 1, own.maxUnavailable)),
@@ -392,7 +396,8 @@ const leastMemory = 256 * 2 ** 20
 /** @param of what, as the webhook calls it */
 function validateMemory(part: Part, of: string): void {
   const container = rules.containersOf(part).find(({ name }) => name === 'elasticsearch')
-  const memory = parseQuantity(container?.resources?.requests?.memory ?? leastMemory)
+  if (!container) throw new Panic()
+  const memory = parseQuantity(container.resources?.requests?.memory ?? leastMemory)
   if (memory < leastMemory)
     throw new Refusal(`${of} cannot be less than 256Mi, given ${Math.floor(memory / 2 ** 20)}Mi`)
 }

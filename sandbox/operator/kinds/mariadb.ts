@@ -76,6 +76,7 @@ export const mariadb: Kind = {
           : "OpsRequest haven't pointed to a MariaDB Cluster, Horizontal scaling applicable only for MariaDB Cluster",
       mostServers: 9,
       timeout: ', ',
+      classless: 'refused',
       complaints: { UpdateVersion: complaints.needs(complaints.bare, complaints.upgrade) },
     },
   }),

@@ -41,6 +41,8 @@ interface Make extends Pick<Description, 'kind' | 'plural' | 'rules' | 'fixed'> 
     readonly mostServers: number
     /** how the sentence about a missing timeout goes on */
     readonly timeout: string
+    /** what becomes of a StorageMigration for a database that names no class */
+    readonly classless: 'refused' | 'panics'
     readonly complaints: complaints.Complaints
   }
 }
@@ -122,7 +124,7 @@ export function mysqlFamily(make: Make): Kind {
         Reconfigure: complaints.needs('`.Spec.Configuration` field is nil', complaints.anySetting),
         ReconfigureTLS: complaints.needs('TLS Spec is empty', reconfigureTls),
         RotateAuth: complaints.rotateAuth,
-        StorageMigration: complaints.migratesDisks(ops.timeout),
+        StorageMigration: complaints.migratesDisks(ops.timeout, ops.classless),
         ...ops.complaints,
       },
       sections: () => ({ [make.container]: [] }),

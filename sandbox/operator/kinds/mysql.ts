@@ -89,6 +89,7 @@ const family = mysqlFamily({
         : undefined,
     mostServers: 8,
     timeout: ', ',
+    classless: 'panics',
     complaints: {
       UpdateVersion: complaints.needs(complaints.bare, changeVersion),
       ReconfigureTLS: ({ request: { spec } }) =>

@@ -54,6 +54,7 @@ export const perconaxtradb: Kind = {
     ops: {
       mostServers: 9,
       timeout: ',',
+      classless: 'panics',
       complaints: {
         UpdateVersion: complaints.needs(
           'spec.Upgrade & spec.UpdateVersion both nil not supported',

@@ -6,7 +6,14 @@ import { createServer } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { equal } from '../../../shared/values/json.ts'
-import { type AdmissionRequest, AdmissionReview, NotFound, Refusal, statusOf } from '../cluster/admission.ts'
+import {
+  type AdmissionRequest,
+  AdmissionReview,
+  NotFound,
+  Panic,
+  Refusal,
+  statusOf,
+} from '../cluster/admission.ts'
 import { withoutCondition } from '../cluster/conditions.ts'
 import { type Kube, KubeError, type Resource } from '../cluster/kube.ts'
 import { phaseFromConditions } from '../cluster/phase.ts'
@@ -147,8 +154,9 @@ async function admitDatabase(kube: Kube, kind: Kind, request: AdmissionRequest):
   if (db.metadata.deletionTimestamp !== undefined) return
   let old: Database | undefined
   if (request.operation === 'CREATE') {
-    const { refuse } = await readSwitches(kube, request.namespace)
+    const { refuse, panic } = await readSwitches(kube, request.namespace)
     if (refuse !== undefined) throw new Refusal(refuse)
+    if (panic.includes('database')) throw new Panic()
   } else {
     old = v.parse(Database, request.oldObject)
     validateChange(db, old, admission.fixed)
@@ -161,7 +169,8 @@ async function admitOpsRequest(kube: Kube, kind: Kind, request: AdmissionRequest
   if (request.operation === 'DELETE') return
   const ops = v.parse(OpsRequest, withPlace(request))
   if (request.operation === 'CREATE') {
-    const { refuseOps } = await readSwitches(kube, request.namespace)
+    const { refuseOps, panic } = await readSwitches(kube, request.namespace)
+    if (panic.includes(ops.spec.type)) throw new Panic()
     if (refuseOps.includes(ops.spec.type))
       throw new Refusal(`requests of type ${ops.spec.type} are refused by the switch refuse-ops`)
     await validateOpsRequest(kube, kind, ops)

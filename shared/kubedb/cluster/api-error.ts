@@ -1,6 +1,8 @@
 import { BrokerError } from '../../values/errors.ts'
 
 const webhook = /^admission webhook "([^"]+)" denied the request(?: without explanation|: ([\s\S]*))$/
+/** How a webhook answers whose code fell over; whoever asks again with the same object gets the same. */
+const panic = /^admission webhook "[^"]+" denied the request: panic: ([\s\S]*?)(?: \[recovered\])?$/
 
 /** What the API server answered other than success, or that it did not answer. */
 export class ApiError extends Error {
@@ -27,11 +29,16 @@ export class ApiError extends Error {
     this.retryAfter = retryAfter
   }
 
+  /** A webhook fell over the object. Nothing was written, and nothing will be. */
+  get panicked(): boolean {
+    return this.status === 500 && panic.test(this.message)
+  }
+
   /** The request may have been carried out all the same. */
   get inDoubt(): boolean {
     return (
       this.status === 0 ||
-      this.status === 500 ||
+      (this.status === 500 && !this.panicked) ||
       this.status === 502 ||
       this.status === 503 ||
       this.status === 504
@@ -84,7 +91,13 @@ export function refusal(error: ApiError): string | undefined {
     const found = webhook.exec(error.message)
     if (found?.[2]) return found[2].trim()
   }
+  if (error.panicked) return `its webhook fails on it (${panic.exec(error.message)?.[1]?.trim()})`
   return undefined
+}
+
+/** @returns who refused it, and what has to follow: what was refused, and {@link refusal} */
+export function refuser(error: ApiError): string {
+  return error.panicked ? 'KubeDB cannot handle' : 'KubeDB refuses'
 }
 
 /**

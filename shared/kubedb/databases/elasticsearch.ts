@@ -8,6 +8,7 @@ import { common, inUri, loginOf } from './parts/address.ts'
 import {
   below,
   type Component,
+  containersKey,
   type Layout,
   resourcesOf,
   throughout,
@@ -141,6 +142,24 @@ function mistakes(spec: JsonObject): string[] {
   return found
 }
 
+/** What KubeDB gives a node of any other role. */
+const nodeResources = { requests: { cpu: '500m', memory: '1536Mi' }, limits: { memory: '1536Mi' } }
+
+/**
+ * KubeDB's webhook fills in the engine's container of every role but `coordinating`, and then fails on that role for not
+ * having one.
+ */
+function withCoordinating(spec: JsonObject): JsonObject {
+  const path = pathOf('coordinating')
+  if (!isObject(at(spec, path))) return spec
+  const place = below(path, containersKey)
+  const found = at(spec, place)
+  const containers = Array.isArray(found) ? found : []
+  return containers.some((one) => isObject(one) && one.name === container)
+    ? spec
+    : put(spec, place, [...containers, { name: container, resources: nodeResources }])
+}
+
 /** @returns the spec with what KubeDB's webhook would fill in; certificates of KubeDB's own where no issuer is asked for */
 function complete(spec: JsonObject): JsonObject {
   const result = { enableSSL: true, ...spec }
@@ -150,7 +169,7 @@ function complete(spec: JsonObject): JsonObject {
     .reduce<JsonObject>(
       (all, { path }) =>
         at(all, below(path, 'replicas')) === null ? put(all, below(path, 'replicas'), 1) : all,
-      result,
+      withCoordinating(result),
     )
 }
 

@@ -1,6 +1,6 @@
 /** What a platform is told about a database that the cluster does not take. Pure. */
 import { BrokerError } from '../../values/errors.ts'
-import { type ApiError, refusal, translate } from '../cluster/api-error.ts'
+import { type ApiError, refusal, refuser, translate } from '../cluster/api-error.ts'
 import { kindOf } from '../databases/kinds.ts'
 import { type InstanceRecord, userFacing } from '../records/instance-record.ts'
 import { kindIsMissing } from './versions.ts'
@@ -12,7 +12,9 @@ export function refused(
 ): BrokerError {
   const why = refusal(error)
   if (why !== undefined)
-    return new BrokerError('BadRequest', `KubeDB refuses this database: ${userFacing(why)}`, { cause: error })
+    return new BrokerError('BadRequest', `${refuser(error)} this database: ${userFacing(why)}`, {
+      cause: error,
+    })
   if (error.conflict) {
     return new BrokerError(
       'Conflict',

@@ -1,7 +1,7 @@
 /** The steps of an update, carried out one at a time: an OpsRequest or a patch, and waiting for it. */
 import { BrokerError } from '../../values/errors.ts'
 import { equal } from '../../values/json.ts'
-import { ApiError, refusal, translate } from '../cluster/api-error.ts'
+import { ApiError, refusal, refuser, translate } from '../cluster/api-error.ts'
 import type { Collection } from '../cluster/cluster.ts'
 import { Resource } from '../cluster/object.ts'
 import type { Database } from '../databases/database.ts'
@@ -55,18 +55,19 @@ export async function tryOut(
           })
         }
       } catch (error) {
-        const why = error instanceof ApiError ? refusal(error) : undefined
-        if (why === undefined) throw translate(error, `trying out the change of ${step.dimension}`)
-        throw new BrokerError(
-          'Unprocessable',
-          `KubeDB refuses the change of ${step.dimension}: ${userFacing(why)}`,
-          {
-            cause: error,
-          },
-        )
+        const refused = refusedChange(step, error)
+        if (refused === undefined) throw translate(error, `trying out the change of ${step.dimension}`)
+        throw new BrokerError('Unprocessable', refused, { cause: error })
       }
     }),
   )
+}
+
+/** @returns what the platform is told of a change that the cluster does not take; undefined when that is not the trouble */
+function refusedChange({ dimension }: Step, error: unknown): string | undefined {
+  if (!(error instanceof ApiError)) return undefined
+  const why = refusal(error)
+  return why === undefined ? undefined : `${refuser(error)} the change of ${dimension}: ${userFacing(why)}`
 }
 
 export type StepResult =
@@ -110,12 +111,9 @@ async function advancePatch(
         patch,
       )
     } catch (error) {
-      const why = error instanceof ApiError ? refusal(error) : undefined
-      if (why === undefined) throw translate(error, `changing ${step.dimension}`)
-      return {
-        state: 'failed',
-        description: `KubeDB refuses the change of ${step.dimension}: ${userFacing(why)}`,
-      }
+      const refused = refusedChange(step, error)
+      if (refused === undefined) throw translate(error, `changing ${step.dimension}`)
+      return { state: 'failed', description: refused }
     }
   }
   const waitsFor = settling(now, step)
@@ -182,12 +180,9 @@ async function advanceOpsRequest(
           description: `${step.dimension}: another request of the platform has just started it`,
         }
       }
-      const why = error instanceof ApiError ? refusal(error) : undefined
-      if (why === undefined) throw translate(error, `changing ${step.dimension}`)
-      return {
-        state: 'failed',
-        description: `KubeDB refuses the change of ${step.dimension}: ${userFacing(why)}`,
-      }
+      const refused = refusedChange(step, error)
+      if (refused === undefined) throw translate(error, `changing ${step.dimension}`)
+      return { state: 'failed', description: refused }
     }
   }
   const why = found.status.conditions.findLast((one) => one.message !== '')?.message

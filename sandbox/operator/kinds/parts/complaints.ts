@@ -1,5 +1,6 @@
 /** What KubeDB's webhooks say of the blocks of OpsRequests, as far as several kinds say the same. */
 import * as v from 'valibot'
+import { Panic } from '../../cluster/admission.ts'
 import type { Kube } from '../../cluster/kube.ts'
 import { parseQuantity } from '../../cluster/quantity.ts'
 import {
@@ -150,15 +151,23 @@ export function expandsNodes({ db, kind, request }: OpsContext, block: Block): s
 
 const noMigration = 'spec.migration is required for StorageMigration type'
 
-/** `migration` of kinds whose disks are all of one class. `adjust` is how the sentence about the timeout goes on. */
-export function migratesDisks(adjust: string): Complaint {
+/**
+ * `migration` of kinds whose disks are all of one class.
+ *
+ * @param adjust how the sentence about the timeout goes on
+ * @param classless what becomes of a request for a database that does not name the class it has
+ */
+export function migratesDisks(adjust: string, classless: 'refused' | 'panics' = 'refused'): Complaint {
   return needs(noMigration, async ({ kube, db, request }, block) => {
     const { storageClassName } = v.parse(Migration, block)
     if (storageClassName === undefined) return 'spec.migration.storageClassName is required'
     if (request.spec.timeout === undefined) return timeoutRequired(adjust)
-    if (db.spec.storage?.storageClassName === undefined)
+    const has = db.spec.storage?.storageClassName !== undefined
+    if (!has && classless === 'refused')
       return "db.Spec.Storage.StorageClassName can't be nil in the database yaml"
-    return classTrouble(kube, { storageClassName })
+    const trouble = await classTrouble(kube, { storageClassName })
+    if (!has && trouble === undefined) throw new Panic()
+    return trouble
   })
 }
 
@@ -187,11 +196,17 @@ export function migratesSections(
   })
 }
 
-/** `migration` of kinds whose nodes may have roles: those that the database lacks do not matter. */
+/**
+ * `migration` of kinds whose nodes may have roles: those that the database lacks do not matter, but those that it has
+ * have to name their class, or the webhook falls over them.
+ */
 export function migratesNodes(none: string, roles: readonly string[]): Complaint {
-  return migratesSections(none, ',', ['node', ...roles], ({ kube, kind, db }, key, wish) =>
-    key in kind.ops.volumes(db) ? classTrouble(kube, wish) : undefined,
-  )
+  return migratesSections(none, ',', ['node', ...roles], ({ kube, kind, db }, key, wish) => {
+    const disks = kind.ops.volumes(db)
+    for (const path of Object.values(disks))
+      if (partAt(db.spec, path).storage?.storageClassName === undefined) throw new Panic()
+    return key in disks ? classTrouble(kube, wish) : undefined
+  })
 }
 
 /**
