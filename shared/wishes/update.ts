@@ -53,7 +53,7 @@ export async function changedInstance(
           checked,
           version,
           maintenance: upgrade ? plan.maintenanceVersion : moved,
-          database: info.resolved.database,
+          had: info.resolved,
         },
         { ...config.databases, instance: info.instanceId },
       ),

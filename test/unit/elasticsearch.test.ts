@@ -174,12 +174,12 @@ testChanges({
     step.expanded({ data: '200Gi' }),
   ],
   'class of one node': [
-    asked('small'),
+    asked('small', { storageClass: 'standard' }),
     asked('small', { storageClass: 'fast' }),
     step.migrated({ node: step.toFast }),
   ],
   'class of nodes with roles': [
-    asked('large-ha'),
+    asked('large-ha', { storageClass: 'standard' }),
     asked('large-ha', { storageClass: 'fast' }),
     step.migrated({ data: step.toFast, master: step.toFast, ingest: step.toFast }),
   ],

@@ -67,11 +67,17 @@ test('OpsRequests name nodes, or brokers and controllers', (t) => {
   t.like(change('replicas', dedicated, more), {
     body: { horizontalScaling: { topology: { broker: 4 } } },
   })
-  const disk = { ...storage, storageClassName: 'fast' }
-  const moved = { topology: { broker: { ...broker, storage: disk }, controller } }
-  t.like(change('storageClass', dedicated, moved), {
+  const of = (storageClassName: string) => ({ ...storage, storageClassName })
+  const classes = (one: string, other: string) => ({
+    topology: {
+      broker: { ...broker, storage: of(one) },
+      controller: { ...controller, storage: of(other) },
+    },
+  })
+  t.like(change('storageClass', classes('standard', 'standard'), classes('fast', 'standard')), {
     body: { migration: { broker: { storageClassName: 'fast' } } },
   })
+  t.like(change('storageClass', dedicated, classes('fast', 'standard')), { by: 'nothing' })
   t.like(change('topology', combined, dedicated), { by: 'nothing' })
 })
 

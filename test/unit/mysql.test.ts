@@ -83,7 +83,11 @@ testRefused(mysql, '8.4.8', {
 testChanges({
   cpu: [asked('small'), asked('small', { cpu: '1' }), step.resized({ mysql: step.sized('1', '1Gi') })],
   storage: [asked('small'), asked('small', { storage: '20Gi' }), step.expanded({ mysql: '20Gi' })],
-  storageClass: [asked('small'), asked('small', { storageClass: 'fast' }), step.migrated(step.toFast)],
+  storageClass: [
+    asked('small', { storageClass: 'standard' }),
+    asked('small', { storageClass: 'fast' }),
+    step.migrated(step.toFast),
+  ],
   'replicas, which MySQL calls members': [
     asked('large-ha'),
     asked('large-ha', { replicas: 5 }),

@@ -49,7 +49,9 @@ test('each change is the OpsRequest that KubeDB has for it', (t) => {
   t.deepEqual(planned(asked(), asked({ replicas: 3 })), ['HorizontalScaling'])
   t.deepEqual(planned(asked(), asked({ configuration: { work_mem: '8MB' } })), ['Reconfigure'])
   t.deepEqual(planned(asked(), asked({ version: '18.3' })), ['UpdateVersion'])
-  t.deepEqual(planned(asked(), asked({ storageClass: 'fast' })), ['StorageMigration'])
+  t.deepEqual(planned(asked({ storageClass: 'standard' }), asked({ storageClass: 'fast' })), [
+    'StorageMigration',
+  ])
   const issuer = { kind: 'ClusterIssuer', name: 'ca' } as const
   t.deepEqual(planned(asked(), asked({ issuer })), ['ReconfigureTLS'])
   t.deepEqual(planned(asked({ issuer }), asked()), ['ReconfigureTLS'])
@@ -144,6 +146,10 @@ test('what cannot be is refused with a sentence', (t) => {
   t.regex(
     String(planned(asked({ storageClass: 'fast' }), asked())),
     /^storageClass: disks move to a class that is named, not back/,
+  )
+  t.regex(
+    String(planned(asked(), asked({ storageClass: 'fast' }))),
+    /^storageClass: this instance was made without one.*make a new instance with storageClass and copy/,
   )
   const inMemory = {
     spec: { version: '17.9', replicas: 1, storageType: 'Ephemeral', deletionPolicy: 'WipeOut' },

@@ -84,7 +84,11 @@ testChanges({
     step.resized({ redis: step.sized('250m', '1Gi') }),
   ],
   storage: [asked('small'), asked('small', { storage: '20Gi' }), step.expanded({ redis: '20Gi' })],
-  storageClass: [asked('small'), asked('small', { storageClass: 'fast' }), step.migrated(step.toFast)],
+  storageClass: [
+    asked('small', { storageClass: 'standard' }),
+    asked('small', { storageClass: 'fast' }),
+    step.migrated(step.toFast),
+  ],
   shards: [asked('large-ha'), asked('large-ha', { shards: 5 }), step.scaled({ shards: 5 })],
   'servers of each shard': [
     asked('large-ha'),

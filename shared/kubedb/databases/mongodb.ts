@@ -311,7 +311,7 @@ export const mongodb: Database = {
   },
 
   dimensions: [
-    ...beforeServers(layout, 'each', [topology]),
+    ...beforeServers(layout, 'each', [topology], 'move'),
     servers({
       paths: [
         'replicas',

@@ -1,8 +1,8 @@
 /** From plan and parameters to what is asked of KubeDB. Pure. */
-import type { JsonObject } from '../../values/json.ts'
+import { isObject, type Json, type JsonObject } from '../../values/json.ts'
 import type { Parameters, Plan } from '../../values/nouns.ts'
-import type { Circumstances, Database } from '../databases/database.ts'
-import type { Target } from '../records/instance-record.ts'
+import type { Circumstances, Database, Wanted } from '../databases/database.ts'
+import type { Resolved, Target } from '../records/instance-record.ts'
 
 export interface Wish {
   plan: Plan
@@ -15,28 +15,59 @@ export interface Wish {
   version: string
   /** maintenance_info.version in force */
   maintenance: string
-  /** the application's database where it is fixed already */
-  database?: string
+  /** what is in force, where there is an instance already */
+  had?: Resolved
 }
 
 /** @throws {BrokerError} BadRequest where plan and parameters do not go together */
 export function targetOf(
-  { plan, kind, sent, checked, version, maintenance, database }: Wish,
+  { plan, kind, sent, checked, version, maintenance, had }: Wish,
   circumstances: Circumstances,
 ): Target {
   const { tls, ...rest } = checked
   const issuers = plan.parameters.tls?.issuers ?? {}
   const issuer = tls !== undefined && Object.hasOwn(issuers, tls) ? issuers[tls] : undefined
+  const wanted: Wanted = { ...rest, ...(issuer ? { issuer } : {}), version }
+  const asked = kind.build(plan.spec, wanted, circumstances)
+  const storageClass = unsaidClass(plan, kind, asked, had?.spec)
   return {
     planId: plan.id,
     parameters: sent,
     resolved: {
-      spec: kind.build(plan.spec, { ...rest, ...(issuer ? { issuer } : {}), version }, circumstances),
-      database: database ?? checked.database ?? kind.databaseName?.default ?? '',
+      spec:
+        storageClass === undefined
+          ? asked
+          : kind.build(plan.spec, { ...wanted, storageClass }, circumstances),
+      database: had?.database ?? checked.database ?? kind.databaseName?.default ?? '',
       labels: checked.metadata?.labels ?? {},
       annotations: checked.metadata?.annotations ?? {},
     },
     maintenance,
     maximumPollingDuration: plan.maximumPollingDuration,
   }
+}
+
+/**
+ * KubeDB moves disks to another class only where the database names the one that they have. So where a plan lets users
+ * choose, what nobody has chosen is written out too: the first of the plan's classes. An instance keeps what it has, or
+ * an update of something else would move its disks.
+ *
+ * @param asked the spec without it
+ * @param had the spec in force, where there is an instance already
+ */
+function unsaidClass(
+  plan: Plan,
+  kind: Database,
+  asked: JsonObject,
+  had: JsonObject | undefined,
+): string | undefined {
+  const offered = plan.parameters.storageClass?.enum ?? []
+  const classesIn = (spec: JsonObject): Json[] => {
+    const value = kind.dimensions.find(({ name }) => name === 'storageClass')?.read(spec)
+    return isObject(value) ? Object.values(value) : []
+  }
+  if (asked.storageType === 'Ephemeral' || classesIn(asked).some((name) => name !== null)) return undefined
+  if (had === undefined) return offered[0]
+  const [before] = classesIn(had).filter((name) => typeof name === 'string')
+  return before === undefined || offered.length === 0 || offered.includes(before) ? before : offered[0]
 }

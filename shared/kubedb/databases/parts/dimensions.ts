@@ -134,8 +134,9 @@ const disksOf = (layout: Layout, spec: JsonObject, key: string): JsonObject =>
  * the other, and removes the old one.
  *
  * @param blocks `each`: the OpsRequest names every component; `one`: it knows one class for all
+ * @param unnamed whether KubeDB moves disks that name no class, and so are of the cluster's default class of their day
  */
-function storageClass(layout: Layout, blocks: 'one' | 'each'): Dimension {
+function storageClass(layout: Layout, blocks: 'one' | 'each', unnamed: 'stay' | 'move' = 'stay'): Dimension {
   return {
     name: 'storageClass',
     paths: throughout(layout, classKey),
@@ -152,6 +153,11 @@ function storageClass(layout: Layout, blocks: 'one' | 'each'): Dimension {
       if (!first || moves.length < moved.length) {
         return impossible(
           'storageClass: disks move to a class that is named, not back to whichever the cluster takes for its default; name one',
+        )
+      }
+      if (unnamed === 'stay' && members(now).some(([, from]) => from === null)) {
+        return impossible(
+          'storageClass: this instance was made without one, and KubeDB moves only disks whose class the database names; make a new instance with storageClass and copy the data',
         )
       }
       return {
@@ -333,18 +339,20 @@ const storageType: Dimension = {
 /**
  * @param blocks of a StorageMigration: one for all, or one for each component
  * @param topology how the servers work together, where that can differ
+ * @param unnamed whether KubeDB moves disks that name no class
  * @returns what can change in a kind with disks before its number of servers does, in the order of change
  */
 export function beforeServers(
   layout: Layout,
   blocks: 'one' | 'each',
   topology: readonly Dimension[] = [],
+  unnamed: 'stay' | 'move' = 'stay',
 ): Dimension[] {
   return [
     ...ordinary,
     storageType,
     ...topology,
-    storageClass(layout, blocks),
+    storageClass(layout, blocks, unnamed),
     disks(layout),
     resources(layout),
   ]
