@@ -46,6 +46,18 @@ const nodes = (more: object) => ({
 /** Databases that a kind refuses, as they differ from the first of its shapes. */
 const refusedDatabases: [kind: Kind, title: string, spec: object, words: string][] = [
   [
+    postgres,
+    'one server that waits for a standby',
+    { replicas: 1, streamingMode: 'Synchronous' },
+    'spec.synchronousReplicationConfig.numSyncReplicas (1) must be less than spec.replicas (1) to avoid blocking all writes if a standby goes down',
+  ],
+  [
+    postgres,
+    'settings of a replication that it does not have',
+    { replicas: 3, streamingMode: 'Asynchronous', synchronousReplicationConfig: { mode: 'Any' } },
+    'spec.synchronousReplicationConfig is only valid when spec.streamingMode is "Synchronous"',
+  ],
+  [
     mysql,
     'the password of root in the environment',
     container('mysql', variable('MYSQL_ROOT_PASSWORD')),

@@ -5,6 +5,8 @@ import { resourcesOf } from '../../shared/kubedb/databases/parts/components.ts'
 import { compareVersions } from '../../shared/kubedb/databases/parts/dimensions.ts'
 import { at, merge, put } from '../../shared/kubedb/databases/parts/spec.ts'
 import { postgres } from '../../shared/kubedb/databases/postgres.ts'
+import { planUpdate } from '../../shared/kubedb/instances/planner.ts'
+import type { Resolved } from '../../shared/kubedb/records/instance-record.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 
 const inside = { addresses: 'cluster', instance: 'i' } as const
@@ -30,6 +32,46 @@ test('several servers say how they replicate, as the plan wants it', (t) => {
   })
   const warm = postgres.build({ ...disk, standbyMode: 'Warm' }, { version: '18.3', replicas: 3 }, inside)
   t.like(warm, { standbyMode: 'Warm', streamingMode: 'Asynchronous' })
+})
+
+test('what waits for a standby has one', (t) => {
+  const synchronous = { ...disk, replicas: 3, streamingMode: 'Synchronous' }
+  const build = (wanted: object) => postgres.build(synchronous, { version: '18.3', ...wanted }, inside)
+  t.like(build({}), { replicas: 3, streamingMode: 'Synchronous' })
+  t.is(build({ replicas: 2 }).replicas, 2)
+  t.throws(() => build({ replicas: 1 }), { message: /^parameters\.replicas: one server has no standby/ })
+  const alone = { spec: { replicas: 1, streamingMode: 'Synchronous' } }
+  t.throws(() => postgres.build(disk, { version: '18.3', ...alone }, inside), {
+    message: /^parameters\.spec\.replicas: one server has no standby/,
+  })
+})
+
+test('into synchronous replication there is a way, and none out of it', (t) => {
+  const replicated = (replicas: number, streamingMode?: string): Resolved => ({
+    spec: postgres.build(
+      disk,
+      { version: '18.3', replicas, ...(streamingMode ? { spec: { streamingMode } } : {}) },
+      inside,
+    ),
+    database: 'app',
+    labels: {},
+    annotations: {},
+  })
+  const planned = (had: Resolved, wanted: Resolved) =>
+    planUpdate(postgres, { had, wanted, unfinished: [], live: had.spec })
+  const one = replicated(1)
+  const three = replicated(3)
+  const waiting = replicated(3, 'Synchronous')
+  for (const had of [one, three])
+    t.like(planned(had, waiting), {
+      steps: [{ change: { body: { horizontalScaling: { replicas: 3, streamingMode: 'Synchronous' } } } }],
+    })
+  t.like(planned(waiting, replicated(2, 'Synchronous')), { kind: 'steps' })
+  for (const wanted of [three, one]) {
+    const plan = planned(waiting, wanted)
+    t.is(plan.kind, 'impossible')
+    t.regex(plan.kind === 'impossible' ? plan.reason : '', /^streamingMode: .*make a new instance/)
+  }
 })
 
 test('what a user asks for wins over the plan', (t) => {

@@ -30,6 +30,9 @@ import { parseVersion } from './parts/versions.ts'
 const PostgresSpec = v.looseObject({
   standbyMode: v.exactOptional(v.string()),
   streamingMode: v.exactOptional(v.string()),
+  synchronousReplicationConfig: v.exactOptional(
+    v.looseObject({ numSyncReplicas: v.exactOptional(v.number()) }),
+  ),
   sslMode: v.exactOptional(v.string()),
   clientAuthMode: v.exactOptional(v.string()),
   leaderElection: v.exactOptional(
@@ -184,6 +187,16 @@ function ownDefaults({ spec }: Database, version: Version) {
   const major = parseVersion(version.spec.version)[0]
   return {
     standbyMode: own.standbyMode ?? 'Hot',
+    ...(own.streamingMode === 'Synchronous'
+      ? {
+          synchronousReplicationConfig: {
+            mode: 'Any',
+            numSyncReplicas: 1,
+            commitLevel: 'RemoteWrite',
+            ...own.synchronousReplicationConfig,
+          },
+        }
+      : {}),
     leaderElection: {
       period: '300ms',
       electionTick: 10,
@@ -215,11 +228,22 @@ function replicationOf(given: object | undefined, major: number): object {
 }
 
 function validateModes({ spec, version }: rules.Judged): void {
-  const { standbyMode, streamingMode, clientAuthMode } = parsed(spec)
+  const { standbyMode, streamingMode, synchronousReplicationConfig, clientAuthMode } = parsed(spec)
   if (standbyMode !== undefined && !['Hot', 'Warm'].includes(standbyMode))
     throw new Refusal(`spec.standbyMode "${standbyMode}" invalid`)
   if (streamingMode !== undefined && !['Synchronous', 'Asynchronous'].includes(streamingMode))
     throw new Refusal(`spec.streamingMode "${streamingMode}" invalid`)
+  if (synchronousReplicationConfig !== undefined) {
+    const path = 'spec.synchronousReplicationConfig'
+    if (streamingMode !== 'Synchronous')
+      throw new Refusal(`${path} is only valid when spec.streamingMode is "Synchronous"`)
+    const { numSyncReplicas } = synchronousReplicationConfig
+    const servers = spec.replicas ?? 1
+    if (numSyncReplicas !== undefined && numSyncReplicas >= servers)
+      throw new Refusal(
+        `${path}.numSyncReplicas (${numSyncReplicas}) must be less than spec.replicas (${servers}) to avoid blocking all writes if a standby goes down`,
+      )
+  }
   if (clientAuthMode === 'scram' && parseVersion(version.spec.version)[0] < 11)
     throw new Refusal('scram auth method is available only for 11 or higher Versions')
 }

@@ -71,12 +71,27 @@ function replication(spec: JsonObject): JsonObject & { replicas: Json } {
   return { standbyMode: 'Hot', streamingMode: 'Asynchronous', ...spec, replicas }
 }
 
-function mistakes({ clientAuthMode }: JsonObject): string[] {
-  return clientAuthMode === 'cert'
-    ? [
-        'clientAuthMode: cert demands a certificate of every client, and bindings have a password and no certificate; choose scram, or leave it out',
-      ]
-    : []
+function mistakes({ clientAuthMode, streamingMode, replicas = 1 }: JsonObject): string[] {
+  return [
+    ...(clientAuthMode === 'cert'
+      ? [
+          'clientAuthMode: cert demands a certificate of every client, and bindings have a password and no certificate; choose scram, or leave it out',
+        ]
+      : []),
+    ...(streamingMode === 'Synchronous' && Number(replicas) < 2
+      ? [
+          'replicas: one server has no standby to wait for, as streamingMode Synchronous asks it to; ask for 2 or more, or make a new instance that is Asynchronous',
+        ]
+      : []),
+  ]
+}
+
+/** Out of synchronous replication there is no way: KubeDB takes such a request, keeps its settings, and then fails on them. */
+function noWayBack(now: Json, wanted: Json): string | undefined {
+  const [before, after] = [now, wanted].map((value) => (isObject(value) ? value.streamingMode : undefined))
+  return before === 'Synchronous' && after !== 'Synchronous'
+    ? 'streamingMode: a database that replicates synchronously stays so, for KubeDB begins this change and cannot end it; make a new instance and copy the data'
+    : undefined
 }
 
 /** @returns what a client is to be told about TLS */
@@ -121,8 +136,8 @@ export const postgres: Database = {
 
   build(template, wanted, circumstances) {
     let spec = begin(template, wanted)
-    hold(mistakes(spec), wanted)
     if (wanted.replicas !== undefined) spec.replicas = wanted.replicas
+    hold(mistakes(spec), wanted)
     spec = withResources(spec, layout, wanted)
     spec = replication(withStorage(spec, layout, wanted))
     // Encryption is demanded of every client; which of them checks the certificate is for the client to say.
@@ -141,6 +156,7 @@ export const postgres: Database = {
       },
       // Modes left out would be set to Hot and Asynchronous.
       body: (_, wanted) => (isObject(wanted) ? wanted : {}),
+      limit: noWayBack,
     }),
     tls({ also: ['sslMode'] }),
     configuration(),
