@@ -4,6 +4,9 @@ import { find } from '../kube.ts'
 
 const Resources = v.object({ resources: v.array(v.object({ name: v.string() })) })
 
+/** The kinds that KubeDB's Helm chart switches on by itself (`global.featureGates`); of the others it installs nothing. */
+const switchedOn = ['Elasticsearch', 'Kafka', 'MariaDB', 'MongoDB', 'MySQL', 'Postgres', 'Redis']
+
 /** What is served, by API group and version. */
 export const kinds: Check = {
   title: 'KubeDB serves every kind of the catalog, its OpsRequests and its versions',
@@ -42,7 +45,7 @@ export const kinds: Check = {
       findings.push(
         broken(
           `KubeDB's ${kind.kind} is in the catalog, but the cluster does not serve ${missing.join(', ')}`,
-          `enable it where KubeDB is installed (\`helm upgrade … --reuse-values --set global.featureGates.${kind.kind}=true\`), or take the service out of the catalog`,
+          `${switchedOn.includes(kind.kind) ? '' : "KubeDB's chart leaves it off: "}enable it where KubeDB is installed (\`helm upgrade … --reuse-values --set global.featureGates.${kind.kind}=true\`), or take the service out of the catalog`,
         ),
       )
     }
