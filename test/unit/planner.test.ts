@@ -64,6 +64,19 @@ test('what KubeDB takes as a plain patch is one', (t) => {
   t.deepEqual(planned(asked(), asked({ suspended: true })), ['suspended {"halted":true}'])
 })
 
+test("what KubeDB's webhook writes beside what was asked for is no difference", (t) => {
+  const outside = { addresses: 'external', instance: 'i' } as const
+  const { serviceTemplates, ...spec } = postgres.build(template, { version: '17.9' }, outside)
+  const of = (live: JsonObject): Resolved => ({ ...asked(), spec: live })
+  const wanted = of({ ...spec, ...(serviceTemplates ? { serviceTemplates } : {}) })
+  const live = {
+    ...spec,
+    serviceTemplates: [{ alias: 'primary', metadata: {}, spec: { type: 'LoadBalancer' } }],
+  }
+  const plan = planUpdate(postgres, { had: wanted, wanted, unfinished: [of(spec)], live })
+  t.deepEqual(plan, { kind: 'nothing' })
+})
+
 test('an OpsRequest says all that KubeDB would otherwise guess', (t) => {
   const plan = planUpdate(postgres, {
     had: asked(),

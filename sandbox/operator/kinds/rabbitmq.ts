@@ -70,6 +70,7 @@ export const rabbitmq = kindOf({
     parsed(spec).enableSSL ? "the sandbox's operator runs no RabbitMQ with TLS" : undefined,
   defaults: {
     failureThreshold: 3,
+    haltsPlainly: true,
     certificates: () => switchedTlsAliases,
     pods: () => ({
       containers: { rabbitmq: engineResources },

@@ -20,6 +20,8 @@ export const initResources = { requests: { cpu: '200m', memory: '256Mi' }, limit
 export interface DefaultsTable {
   /** What it calls the deletion policy when that forbids to halt; `termination policy` by default. */
   readonly policy?: string
+  /** Whether halting leaves the deletion policy as it is; with all others it becomes Halt. */
+  readonly haltsPlainly?: true
   /** Of the health checker; 1 by default. */
   readonly failureThreshold?: number
   /** Whether it keeps no data, so that there is nothing to say about disks. */
@@ -44,7 +46,8 @@ export function defaultsOf(table: DefaultsTable, db: Database, version: Version,
   const count = spec.replicas ?? (replicas ? replicas(spec) : 1)
   return {
     ...spec,
-    deletionPolicy: haltedPolicy(spec, policy) ?? spec.deletionPolicy ?? 'Delete',
+    deletionPolicy:
+      (table.haltsPlainly ? undefined : haltedPolicy(spec, policy)) ?? spec.deletionPolicy ?? 'Delete',
     healthChecker: { periodSeconds: 10, timeoutSeconds: 10, failureThreshold, ...spec.healthChecker },
     ...(diskless ? {} : { storageType: spec.storageType || 'Durable' }),
     ...((table.open?.(spec, version) ?? open) ? {} : { authSecret: authSecretDefaults(spec) }),

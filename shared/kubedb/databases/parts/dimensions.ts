@@ -320,12 +320,24 @@ export function patched(name: string, path: string, absent: Json): Dimension {
   }
 }
 
+const addresses = patched('addresses', 'serviceTemplates', [])
+
 /** What all kinds have of plain patches and of what is chosen once. */
 export const ordinary: readonly Dimension[] = [
   patched('suspended', 'halted', false),
   patched('deletionPolicy', 'deletionPolicy', 'WipeOut'),
-  patched('addresses', 'serviceTemplates', []),
+  { ...addresses, read: (spec) => withoutEmptyMetadata(addresses.read(spec)) },
 ]
+
+/** KubeDB's webhook writes `metadata: {}` beside what was asked for. */
+function withoutEmptyMetadata(templates: Json): Json {
+  if (!Array.isArray(templates)) return templates
+  return templates.map((template) => {
+    if (!isObject(template) || !equal(template.metadata ?? {}, {})) return template
+    const { metadata: _, ...rest } = template
+    return rest
+  })
+}
 
 const storageType: Dimension = {
   ...fixed(
