@@ -9,11 +9,14 @@ import { elasticsearch } from '../../shared/kubedb/databases/elasticsearch.ts'
 import { memcached } from '../../shared/kubedb/databases/memcached.ts'
 import { mongodb } from '../../shared/kubedb/databases/mongodb.ts'
 import { mysql } from '../../shared/kubedb/databases/mysql.ts'
+import { compareVersions } from '../../shared/kubedb/databases/parts/dimensions.ts'
 import { postgres } from '../../shared/kubedb/databases/postgres.ts'
 import { rabbitmq } from '../../shared/kubedb/databases/rabbitmq.ts'
 import { redis } from '../../shared/kubedb/databases/redis.ts'
 import { upgradeObstacle } from '../../shared/kubedb/instances/upgrades.ts'
 import type { VersionFacts } from '../../shared/kubedb/instances/versions.ts'
+import { distribution } from '../../shared/values/semver.ts'
+import { allPlans } from '../support/shipped-catalog.ts'
 
 const Ranges = v.union([v.array(v.string()), v.record(v.string(), v.array(v.string()))])
 const Seeds = v.record(
@@ -134,3 +137,37 @@ test('ranges that are not understood are left to KubeDB', (t) => {
   const versions = catalogOf('Postgres').map((version) => ({ ...version, allow: ['the next one'] }))
   t.is(upgrade(postgres, '17.9', '18.3', versions), undefined)
 })
+
+/** Where KubeDB's own ranges end, short of the newest: nothing of its catalog goes on from there. */
+const deadEnds: { readonly [kind: string]: readonly string[] } = { Redis: ['7.2.6', '8.0.4'] }
+
+for (const { plan, kind } of allPlans()) {
+  test(`${plan.serviceName} ${plan.name}: from every version that is offered there is a way to the newest, by offered ones`, (t) => {
+    const known = catalogOf(kind.kind)
+    const offered = [...new Set([plan.version, ...(plan.parameters.version?.enum ?? [])])].sort(
+      compareVersions,
+    )
+    const unknown = offered.filter((one) => !known.some(({ name }) => name === one))
+    t.deepEqual(unknown, [], 'KubeDB has them all')
+    const next = (from: string) =>
+      offered.filter(
+        (to) => compareVersions(to, from) > 0 && upgrade(kind, from, to, known, plan.spec) === undefined,
+      )
+    for (const from of deadEnds[kind.kind] ?? [])
+      t.notRegex(
+        upgrade(kind, from, String(offered.at(-1)), known, plan.spec) ?? 'upgrade to it first',
+        / first$/,
+        `${from} is a dead end no more: take it off the list`,
+      )
+    for (const from of offered) {
+      const newest = offered.findLast((one) => distribution(one) === distribution(from))
+      const reached = new Set([from])
+      for (const one of reached) for (const to of next(one)) reached.add(to)
+      const ends = [newest, ...(deadEnds[kind.kind] ?? [])]
+      t.true(
+        ends.some((end) => end !== undefined && reached.has(end)),
+        `${from} to ${newest}`,
+      )
+    }
+  })
+}
