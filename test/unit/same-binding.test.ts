@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import * as v from 'valibot'
+import { type BindingAttributes, bindingUse, sameBinding } from '../../shared/kubedb/bindings/same-binding.ts'
 import { BindingInfo } from '../../shared/kubedb/records/binding-record.ts'
-import { type BindingAttributes, bindingUse, sameBinding } from '../../shared/kubedb/records/same-request.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 
 const old = v.parse(
