@@ -22,11 +22,8 @@ import { type Counts, tapReader } from './tap.ts'
 const root = join(import.meta.dirname, '..')
 const suites = ['unit', 'cluster', 'functions', 'image']
 
-/**
- * Test files at a time. The long ones mostly wait, until a dead function cannot be alive any more, say: one more than
- * there are processors keeps these busy. With still more, files only make each other's deadlines fail.
- */
-const concurrency = availableParallelism() + 1
+/** Test files at a time: more than there are processors only make each other's deadlines fail. */
+const concurrency = availableParallelism()
 
 /** Milliseconds in which a test has to end: more than the longest has asked for with t.timeout(). */
 const patience = 25 * 60_000
