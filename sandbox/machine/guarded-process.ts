@@ -18,13 +18,15 @@ export interface GuardedProcessOptions {
   /** File descriptor that gets standard output and standard error. */
   readonly log: number
   readonly environment: Readonly<Record<string, string>>
-  /** What asks the process to end, and what insists ten seconds later; INT and QUIT unless said. */
+  /** Seconds that it has to end in good order; ten unless said. */
+  readonly patience?: number
+  /** What asks the process to end, and what insists when its patience is over; INT and QUIT unless said. */
   readonly signals?: readonly [polite: string, insistent: string]
 }
 
 /**
  * The shell holds the read end of a pipe from us. When we close it, or die by any signal, the read
- * ends and the shell asks the server to end, and after ten seconds is less polite.
+ * ends and the shell asks the server to end, and after a while is less polite.
  */
 const guard = `
 exec 3<&0
@@ -34,7 +36,7 @@ echo "$server SIG$POLITE" >"$PID_FILE"
 {
   read -r _ <&3
   kill -$POLITE $server
-  for tenth in $(seq 100); do kill -0 $server || exit; sleep 0.1; done
+  for tenth in $(seq $TENTHS); do kill -0 $server || exit; sleep 0.1; done
   kill -$INSISTENT $server
 } >/dev/null 2>&1 &
 watch=$!
@@ -51,10 +53,11 @@ export function startGuarded(
   options: GuardedProcessOptions,
 ): GuardedProcess {
   const [POLITE, INSISTENT] = options.signals ?? ['INT', 'QUIT']
+  const TENTHS = String((options.patience ?? 10) * 10)
   const child = spawn('/bin/sh', ['-c', guard, 'guard', program, ...parameters], {
     cwd: options.folder,
     detached: true,
-    env: { ...options.environment, PID_FILE: join(options.folder, pidFile), POLITE, INSISTENT },
+    env: { ...options.environment, PID_FILE: join(options.folder, pidFile), POLITE, INSISTENT, TENTHS },
     stdio: ['pipe', options.log, options.log],
     ...options.account,
   })

@@ -54,7 +54,9 @@ export async function withArchive(
       config: '',
     } as const
     await writeSettings(installation, settings, undefined, {})
-    const server = await spawnServer(installation, settings, [`-XX:ArchiveClassesAtExit=${draft}`])
+    // It writes the archive as it ends, which takes a busy machine its time.
+    const options = { patience: 180 }
+    const server = await spawnServer(installation, settings, [`-XX:ArchiveClassesAtExit=${draft}`], options)
     await untilAnswering(server, `http://${address}:9200`).finally(() => server.stop())
     await chmod(draft, 0o644)
     await rename(draft, archive)
@@ -107,8 +109,10 @@ export function spawnServer(
   { server, java, account }: Installation,
   { folder }: ServerSettings,
   archive: readonly string[],
+  options: { patience?: number } = {},
 ): Promise<Server> {
   return startServer([java.program, ...javaParameters(server, folder, archive)], {
+    ...options,
     account,
     folder,
     environment: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
