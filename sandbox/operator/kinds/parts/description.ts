@@ -8,7 +8,8 @@ import type { Rule } from './rules.ts'
 import { opsTypes, type Sections } from './shapes.ts'
 
 /** What differs from one kind to the next: `kinds/<kind>.ts` has one of these each. */
-export interface Description extends Omit<Kind, 'apiVersion' | 'title' | 'admission' | 'ops'> {
+export interface Description
+  extends Omit<Kind, 'apiVersion' | 'title' | 'haltsPlainly' | 'admission' | 'ops'> {
   /** `kubedb.com/v1` by default. */
   readonly apiVersion?: Kind['apiVersion']
   /** That of the kind by default. */
@@ -69,6 +70,7 @@ export function kindOf(description: Description): Kind {
     apiVersion: 'kubedb.com/v1',
     title: rest.kind,
     ...rest,
+    haltsPlainly: defaults.haltsPlainly ?? false,
     admission: {
       defaults: (db, version) => defaultsOf(defaults, db, version, rest.auth.disabled?.(db.spec) ?? false),
       async validate(db, context, old) {

@@ -15,6 +15,8 @@ export interface Kind {
   readonly title: string
   /** The port on which clients reach it. */
   readonly port: number
+  /** Whether it can be halted under any deletion policy. */
+  readonly haltsPlainly: boolean
   readonly auth: AuthShape
   readonly config: ConfigShape
   readonly tls: TlsShape
