@@ -202,7 +202,7 @@ test("the shipped custom plan takes the AppsCode broker's raw specs", async (t) 
   const own = kinds.get('Postgres')
   if (!plan || !own) return t.fail()
   const spec = {
-    version: '17.9',
+    version: '17.8',
     replicas: 3,
     standbyMode: 'Hot',
     storageType: 'Durable',
