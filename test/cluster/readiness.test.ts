@@ -1,17 +1,39 @@
 /** Waiting for Knative's Services: the API server and kubectl are real, what Knative would write is written here. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
-import { useCluster } from '../support/cluster.ts'
+import { type ControlPlane, startControlPlane } from '../../sandbox/control-plane/control-plane.ts'
+import { ask } from '../../sandbox/control-plane/request.ts'
 import { kubectlFile } from '../support/go-programs.ts'
 
-const cluster = useCluster(test)
+let plane: ControlPlane
+let directory: string
+
+/** An API server of its own: other tests have Knative's real kind of that name. */
+const cluster = {
+  namespaces: { broker: 'default' },
+  async admin(method: string, path: string, content?: unknown): Promise<{ status: number; text: string }> {
+    const { status, body } = await ask(plane, method, path, content)
+    return { status, text: body }
+  },
+}
+
+test.after.always(async () => {
+  await plane?.stop()
+  await rm(directory, { recursive: true, force: true })
+})
+
 const group = 'serving.knative.dev'
 
 test.before('kubectl, and a kind of that name', async (t) => {
   // It is built at its first use.
   t.timeout(20 * 60_000)
   process.env.KUBECTL = await kubectlFile(console.error)
-  process.env.KUBECONFIG = cluster.kubeconfigFile
+  directory = await mkdtemp(join(tmpdir(), 'readiness-'))
+  plane = await startControlPlane({ directory, progress: (line) => t.log(line) })
+  process.env.KUBECONFIG = plane.kubeconfigFile
   const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } }
   const { status, text } = await cluster.admin(
     'POST',
