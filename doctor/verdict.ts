@@ -1,5 +1,6 @@
 /** What the cluster says of an object that was only tried out (`dryRun=All`). Pure. */
 import * as v from 'valibot'
+import { webhook } from '../shared/kubedb/cluster/api-error.ts'
 import type { Answer } from './kube.ts'
 
 export type Verdict =
@@ -39,9 +40,7 @@ export function verdictOf({ status, body }: Answer): Verdict {
   if (status === 404 && !found.success) return { by: 'absence' }
   if (!found.success) throw new Error(`the API server answers ${status} without a Status`)
   const { message, reason, details } = found.output
-  const denied = /^admission webhook "([^"]+)" denied the request(?: without explanation|: ([\s\S]*))$/.exec(
-    message,
-  )
+  const denied = webhook.exec(message)
   if (denied) return { by: 'KubeDB', why: denied[2]?.trim() || `refused by ${denied[1]}` }
   const policy = /ValidatingAdmissionPolicy '([^']+)'.*? denied request: ([\s\S]*)$/.exec(message)
   if (policy) return { by: 'policy', policy: policy[1] ?? '', why: policy[2] ?? '' }

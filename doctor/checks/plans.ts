@@ -5,8 +5,9 @@ import { ConfigurationError, loadConfig } from '../../shared/environment/config.
 import type { Database, Settings } from '../../shared/kubedb/databases/database.ts'
 import { BrokerError } from '../../shared/values/errors.ts'
 import { JsonObject } from '../../shared/values/json.ts'
+import { configurationMap } from '../configuration-map.ts'
 import { broken, type Check, doubtful, type Examination, type Finding } from '../examination.ts'
-import { find, inTurns, list } from '../kube.ts'
+import { inTurns, list } from '../kube.ts'
 import { type Trial, trialsOf } from '../trials.ts'
 import { type Verdict, verdictOf } from '../verdict.ts'
 import { claimsOf } from './storage-classes.ts'
@@ -18,7 +19,6 @@ interface Attempt extends Trial {
   namespace: string
 }
 
-const ConfigMap = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) })
 const maker = nameOf({ function: 'provision' })
 
 /**
@@ -102,9 +102,9 @@ async function settingsOf({
   broker,
   databases: [namespace = ''],
 }: Examination): Promise<Settings | undefined> {
-  const found = await find(ask, ConfigMap, `/api/v1/namespaces/${broker}/configmaps/osb-configuration`)
+  const { data } = await configurationMap({ ask, broker })
   try {
-    return loadConfig({ ...found?.data, BROKER_NAMESPACE: broker, DATABASE_NAMESPACE: namespace }).databases
+    return loadConfig({ ...data, BROKER_NAMESPACE: broker, DATABASE_NAMESPACE: namespace }).databases
   } catch (error) {
     if (error instanceof ConfigurationError) return undefined
     throw error

@@ -1,6 +1,7 @@
 import { BrokerError } from '../../values/errors.ts'
 
-const webhook = /^admission webhook "([^"]+)" denied the request(?: without explanation|: ([\s\S]*))$/
+/** How a webhook's refusal reads: its name, and why. */
+export const webhook = /^admission webhook "([^"]+)" denied the request(?: without explanation|: ([\s\S]*))$/
 /** How a webhook answers whose code fell over; whoever asks again with the same object gets the same. */
 const panic = /^admission webhook "[^"]+" denied the request: panic: ([\s\S]*?)(?: \[recovered\])?$/
 
