@@ -67,6 +67,8 @@ const CrdStatus = v.object({
   ),
 })
 
+const ResourceList = v.object({ resources: v.array(v.object({ name: v.string() })) })
+
 /** Ranges of versions; MySQL states them for each of its topologies. */
 const Ranges = v.union([v.array(v.string()), v.record(v.string(), v.array(v.string()))])
 
@@ -204,12 +206,28 @@ async function served(plane: Endpoint, crd: Crd): Promise<void> {
     const answers = await Promise.all(
       versions.map((version) => ask(plane, 'GET', `${collection(crd, version.name)}?limit=1`)),
     )
-    if (answers.every((answer) => answer.status === 200)) return
+    if (answers.every((answer) => answer.status === 200) && (await isListed(plane, crd, versions))) return
     // Some are of a megabyte: they are looked at themselves no more often than a person would.
     if (tries % 20 === 0) await assertNotRefused(plane, crd)
     if (Date.now() > deadline) throw new Error(`${name} is not served after ${servedWithin / 1000} s.`)
     await sleep(50)
   }
+}
+
+/** The API server answers for a kind before it names it among those that it serves. */
+async function isListed(
+  plane: Endpoint,
+  { spec: { group, names } }: Crd,
+  versions: Crd['spec']['versions'],
+): Promise<boolean> {
+  const answers = await Promise.all(
+    versions.map((version) => ask(plane, 'GET', `/apis/${group}/${version.name}`)),
+  )
+  return answers.every(
+    ({ status, body }) =>
+      status === 200 &&
+      v.parse(ResourceList, JSON.parse(body)).resources.some(({ name }) => name === names.plural),
+  )
 }
 
 async function assertNotRefused(plane: Endpoint, crd: Crd): Promise<void> {
