@@ -1,6 +1,6 @@
 import { fetching, instanceState } from '../shared/kubedb/records/decide.ts'
 import { findInstance } from '../shared/kubedb/records/instance-store.ts'
-import { Status } from '../shared/osb/messages/answers.ts'
+import { dashboard, Status } from '../shared/osb/messages/answers.ts'
 import { brokerOf } from '../shared/serving/broker.ts'
 import { serve } from '../shared/serving/serve.ts'
 import { BrokerError } from '../shared/values/errors.ts'
@@ -19,9 +19,15 @@ await serve('fetch-instance', async function fetchInstance(c) {
       )
     case 'show': {
       if (!instance) throw new Error('an absent instance cannot be shown')
-      const { serviceId, planId, parameters, maintenance } = instance.info
+      const { serviceId, planId, parameters, maintenance, dashboardUrl } = instance.info
       return c.json(
-        { service_id: serviceId, plan_id: planId, parameters, maintenance_info: { version: maintenance } },
+        {
+          service_id: serviceId,
+          plan_id: planId,
+          ...dashboard(dashboardUrl),
+          parameters,
+          maintenance_info: { version: maintenance },
+        },
         Status.OK,
       )
     }

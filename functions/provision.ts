@@ -1,7 +1,7 @@
 import { type ProvisionRequest, provision, provisionAgain } from '../shared/kubedb/instances/provisioning.ts'
 import { decided } from '../shared/kubedb/records/broker.ts'
 import { findInstance } from '../shared/kubedb/records/instance-store.ts'
-import { Status } from '../shared/osb/messages/answers.ts'
+import { dashboard, Status } from '../shared/osb/messages/answers.ts'
 import { body, query } from '../shared/osb/messages/body.ts'
 import { ChangeQuery, ProvisionBody } from '../shared/osb/messages/requests.ts'
 import { brokerOf } from '../shared/serving/broker.ts'
@@ -41,8 +41,8 @@ await serve('provision', async function provisioning(c) {
   })
   switch (outcome.state) {
     case 'done':
-      return c.json({}, outcome.created ? Status.Created : Status.OK)
+      return c.json(dashboard(outcome.value.info.dashboardUrl), outcome.created ? Status.Created : Status.OK)
     case 'under way':
-      return c.json({ operation: outcome.operation }, Status.Accepted)
+      return c.json({ ...dashboard(outcome.dashboardUrl), operation: outcome.operation }, Status.Accepted)
   }
 })

@@ -6,7 +6,7 @@ import {
 } from '../shared/kubedb/instances/updating.ts'
 import { decided } from '../shared/kubedb/records/broker.ts'
 import { findInstance } from '../shared/kubedb/records/instance-store.ts'
-import { Status } from '../shared/osb/messages/answers.ts'
+import { dashboard, Status } from '../shared/osb/messages/answers.ts'
 import { body, query } from '../shared/osb/messages/body.ts'
 import { ChangeQuery, UpdateBody } from '../shared/osb/messages/requests.ts'
 import { brokerOf } from '../shared/serving/broker.ts'
@@ -52,8 +52,8 @@ await serve('update', async function updating(c) {
   })
   switch (outcome.state) {
     case 'done':
-      return c.json({}, Status.OK)
+      return c.json(dashboard(outcome.value.info.dashboardUrl), Status.OK)
     case 'under way':
-      return c.json({ operation: outcome.operation }, Status.Accepted)
+      return c.json({ ...dashboard(outcome.dashboardUrl), operation: outcome.operation }, Status.Accepted)
   }
 })

@@ -73,6 +73,8 @@ export interface Plan {
   bindingRotatable: boolean
   /** seconds: how long a binding's credentials are valid, and how long before their end they should be rotated */
   bindingExpiry: { after: number; renewBefore: number } | undefined
+  /** template of the address of a page about an instance: `{name}`, `{namespace}` and `{instance}` stand for its own */
+  dashboardUrl: string | undefined
 }
 
 /** What the protocol has to know of a KubeDB kind to describe and check parameters. */
@@ -124,8 +126,11 @@ export interface Caller {
 /** How a request that changes something ended. */
 export type Outcome<T> =
   | { state: 'done'; created: boolean; value: T }
-  /** `operation`: the token for last_operation; `why`: what it waits for, where that is known */
-  | { state: 'under way'; operation: string; why?: string }
+  /**
+   * `operation`: the token for last_operation; `why`: what it waits for, where that is known; `dashboardUrl`: of the
+   * instance, as it is to be
+   */
+  | { state: 'under way'; operation: string; why?: string; dashboardUrl?: string | undefined }
 
 /** What last_operation reports. */
 export type LastOperation =

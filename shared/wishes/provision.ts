@@ -1,8 +1,8 @@
 import type { Config } from '../environment/config.ts'
 import type { Database } from '../kubedb/databases/database.ts'
 import { asyncRequired, type ProvisionRequest } from '../kubedb/instances/provisioning.ts'
-import { targetOf } from '../kubedb/instances/target.ts'
-import type { Target } from '../kubedb/records/instance-record.ts'
+import { dashboardUrl, targetOf } from '../kubedb/instances/target.ts'
+import { databaseOf, type Target } from '../kubedb/records/instance-record.ts'
 import { currentMaintenance } from '../osb/messages/maintenance.ts'
 import type { ProvisionBody } from '../osb/messages/requests.ts'
 import { checkParameters } from '../osb/parameters/parameters.ts'
@@ -38,5 +38,7 @@ export async function newInstance(
   )
   currentMaintenance(plan, sent.maintenance_info)
   if (!asynchronous) throw asyncRequired()
-  return { target, kind, namespace }
+  const { name } = databaseOf(kind, namespace, request.instanceId)
+  const url = dashboardUrl(plan.dashboardUrl, { name, namespace, instance: request.instanceId })
+  return { target: { ...target, dashboardUrl: url }, kind, namespace }
 }

@@ -1,5 +1,5 @@
 import type { Config } from '../environment/config.ts'
-import { targetOf } from '../kubedb/instances/target.ts'
+import { dashboardUrl, targetOf } from '../kubedb/instances/target.ts'
 import type { InstanceRecord, Target } from '../kubedb/records/instance-record.ts'
 import { currentMaintenance, sameMake } from '../osb/messages/maintenance.ts'
 import type { UpdateBody } from '../osb/messages/requests.ts'
@@ -17,7 +17,7 @@ import { currentCatalog, findPlan } from './catalog.ts'
  */
 export async function changedInstance(
   config: Config,
-  { info }: InstanceRecord,
+  { info, database }: InstanceRecord,
   sent: UpdateBody,
 ): Promise<Target> {
   const { plan, kind } = await planFor(config, info, sent.plan_id ?? info.planId)
@@ -43,7 +43,7 @@ export async function changedInstance(
   const version = checked.version ?? (upgrade ? plan.version : before)
   if (plan.id !== info.planId) inPlan(() => sameMake(plan, version), plan.name)
   const moved = version === before ? info.maintenance : (engineVersion(version) ?? info.maintenance)
-  return inPlan(
+  const target = inPlan(
     () =>
       targetOf(
         {
@@ -59,6 +59,11 @@ export async function changedInstance(
       ),
     plan.name,
   )
+  const { name, namespace } = database
+  return {
+    ...target,
+    dashboardUrl: dashboardUrl(plan.dashboardUrl, { name, namespace, instance: info.instanceId }),
+  }
 }
 
 /**

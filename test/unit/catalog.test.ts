@@ -255,6 +255,31 @@ test('what a plan does not say is filled in', (t) => {
   t.like(service.plans[0], { free: true, bindable: true, plan_updateable: true, binding_rotatable: false })
 })
 
+test('the URL template of a plan is for one host, with placeholders that are known', (t) => {
+  const plan = parseCatalog(
+    changed({ dashboardUrl: 'https://grafana.example:3000/d/x?a={name}&b={namespace}#{instance}' }),
+    traits,
+  ).plan('s1', 'p1')
+  t.is(plan?.dashboardUrl, 'https://grafana.example:3000/d/x?a={name}&b={namespace}#{instance}')
+  t.false(Object.hasOwn(body(smallest).services[0].plans[0], 'dashboardUrl'))
+  const place = 'services[0].plans[0].dashboardUrl (postgresql small): '
+  t.deepEqual(mistakes(changed({ dashboardUrl: 'https://x.example/{nmae}' })), [
+    `${place}has a placeholder that is not known; what is: {name}, {namespace}, {instance}`,
+  ])
+  for (const dashboardUrl of [
+    'javascript:alert(1)//{name}',
+    'https://{name}.example/',
+    'https://user:word@grafana.example/',
+    'https://grafana.example:port/',
+    'https://grafana.example\\@evil.example/',
+    '/d/x?a={name}',
+  ]) {
+    t.deepEqual(mistakes(changed({ dashboardUrl })), [
+      `${place}must be a URL of http or https with a host, without a user, and with placeholders only after the host`,
+    ])
+  }
+})
+
 test('a plan that is not bindable has no schema for bindings', (t) => {
   const catalog = parseCatalog(changed({ bindable: false }), traits)
   const [plan] = JSON.parse(catalog.body).services[0].plans
@@ -287,7 +312,7 @@ const wrong: [what: string, document: unknown, ...mistakes: string[]][] = [
   [
     'a key misspelt',
     changed({ bindabel: true }),
-    `${plan}.bindabel (postgresql small): is not known here; what is: id, name, description, free, bindable, plan_updateable, binding_rotatable, bindingExpiry, maximum_polling_duration, metadata, version, engineVersion, versions, spec, parameters`,
+    `${plan}.bindabel (postgresql small): is not known here; what is: id, name, description, free, bindable, plan_updateable, binding_rotatable, bindingExpiry, maximum_polling_duration, metadata, version, engineVersion, versions, spec, parameters, dashboardUrl`,
   ],
   [
     'an end of bindings that is no time',

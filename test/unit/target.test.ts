@@ -1,8 +1,8 @@
-/** What nobody has chosen and still has to be written down: the class of a database's disks. */
+/** What nobody has chosen and still has to be written down: the class of a database's disks, the address of its page. */
 import test from 'ava'
 import { kindOf } from '../../shared/kubedb/databases/kinds.ts'
 import { planUpdate } from '../../shared/kubedb/instances/planner.ts'
-import { targetOf } from '../../shared/kubedb/instances/target.ts'
+import { dashboardUrl, targetOf } from '../../shared/kubedb/instances/target.ts'
 import type { Resolved } from '../../shared/kubedb/records/instance-record.ts'
 import { isObject, type JsonObject } from '../../shared/values/json.ts'
 import type { Parameters, Plan } from '../../shared/values/nouns.ts'
@@ -61,4 +61,13 @@ test('an update of something else moves no disk, whatever the plan lists by now'
 test('a class that the plan lists no more is left for the first that it does', (t) => {
   const had = resolved(classes('old', 'fast'))
   t.is(classOf(resolved(classes('standard', 'fast'), {}, had)), 'standard')
+})
+
+test('the names in the address of a page are encoded, and cannot become anything else', (t) => {
+  const names = { name: 'osb-a', namespace: 'ns', instance: '{name}&x=/../"<' }
+  t.is(
+    dashboardUrl('https://g.example/{namespace}/{name}?i={instance}', names),
+    'https://g.example/ns/osb-a?i=%7Bname%7D%26x%3D%2F..%2F%22%3C',
+  )
+  t.is(dashboardUrl(undefined, names), undefined)
 })

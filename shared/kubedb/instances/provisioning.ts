@@ -77,7 +77,7 @@ export async function provisionAgain(
       if (settled.operation.state === 'succeeded') return { state: 'done', created: false, value: settled }
       if (!asynchronous) throw asyncRequired()
       const { uid } = (state.database ?? (await carryOn(broker, record))).metadata
-      return { state: 'under way', operation: tokenOf(record, uid) }
+      return underWay(record, uid)
     }
   }
 }
@@ -161,7 +161,11 @@ export async function provision(
     throw obstacle
   }
   const database = await createDatabase(broker, record, 'made just now')
-  return { state: 'under way', operation: tokenOf(record, database.metadata.uid) }
+  return underWay(record, database.metadata.uid)
+}
+
+function underWay(record: InstanceRecord, uid: string): Outcome<InstanceRecord> {
+  return { state: 'under way', operation: tokenOf(record, uid), dashboardUrl: record.info.dashboardUrl }
 }
 
 /** @returns name of the *Version object that an instance is made of */
@@ -239,7 +243,7 @@ async function takeOver(
     },
   )
   const made = await carryOn(broker, record)
-  return { state: 'under way', operation: tokenOf(record, made.metadata.uid) }
+  return underWay(record, made.metadata.uid)
 }
 
 /** A POST that took this long (milliseconds) may have been overtaken by a deprovision that saw no database. */

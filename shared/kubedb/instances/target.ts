@@ -48,6 +48,20 @@ export function targetOf(
 }
 
 /**
+ * @param template of the plan
+ * @param names what its placeholders stand for; the protocol lets none of them have more than RFC 3986's unreserved
+ *   characters, but they are encoded all the same
+ * @returns the address of a page about an instance
+ */
+export function dashboardUrl(
+  template: string | undefined,
+  names: { name: string; namespace: string; instance: string },
+): string | undefined {
+  const values = new Map(Object.entries(names))
+  return template?.replace(/\{([a-z]+)\}/g, (_, name: string) => encodeURIComponent(values.get(name) ?? ''))
+}
+
+/**
  * KubeDB moves disks to another class only where the database names the one that they have. So where a plan lets users
  * choose, what nobody has chosen is written out too: the first of the plan's classes. An instance keeps what it has, or
  * an update of something else would move its disks.

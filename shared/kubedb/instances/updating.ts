@@ -74,7 +74,11 @@ export async function updateAgain(
       if (settled.record.operation.state === 'succeeded')
         return { state: 'done', created: false, value: settled.record }
       if (!asynchronous) throw asyncRequired()
-      return { state: 'under way', operation: tokenOf(record, database?.metadata.uid ?? '') }
+      return {
+        state: 'under way',
+        operation: tokenOf(record, database?.metadata.uid ?? ''),
+        dashboardUrl: operation.target.dashboardUrl,
+      }
     }
     case 'not found':
       throw new BrokerError('NotFound', 'there is no such service instance')
@@ -189,7 +193,11 @@ export async function update(
       if (!(error instanceof BrokerError)) throw error
     })
   }
-  return { state: 'under way', operation: tokenOf(written, database.metadata.uid) }
+  return {
+    state: 'under way',
+    operation: tokenOf(written, database.metadata.uid),
+    dashboardUrl: target.dashboardUrl,
+  }
 }
 
 async function write(

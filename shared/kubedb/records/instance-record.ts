@@ -32,6 +32,8 @@ export const Target = v.object({
   maintenance: v.string(),
   /** seconds that the platform will poll for */
   maximumPollingDuration: v.optional(v.number()),
+  /** address of a page about the instance, where its plan has one */
+  dashboardUrl: v.optional(v.string()),
 })
 export type Target = v.InferOutput<typeof Target>
 

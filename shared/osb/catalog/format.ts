@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { JsonObject } from '../../values/json.ts'
 import { parseQuantity } from '../../values/quantity.ts'
 import { list } from '../parameters/schema.ts'
+import { isPlaceholder, placeholders, placeholdersIn, withoutPlaceholders } from './url-template.ts'
 
 /** The catalog file as its owner writes it, its shape being right. */
 export type CatalogFile = v.InferOutput<ReturnType<typeof catalogFormat>>
@@ -88,7 +89,26 @@ function plan() {
     versions: v.exactOptional(choices(version())),
     spec: v.exactOptional(JsonObject, {}),
     parameters: v.exactOptional(boundsFormat()),
+    dashboardUrl: v.exactOptional(urlTemplate()),
   })
+}
+
+/** Of the address of a page about an instance, of the operator's own: a monitoring system's, say. */
+function urlTemplate() {
+  return v.pipe(
+    v.string('must be a URL such as https://grafana.example.com/d/databases?var-name={name}'),
+    v.maxLength(1024, ({ received }) => `has ${received} characters; at most 1024 are allowed`),
+    v.check(
+      (template) => placeholdersIn(template).every((name) => isPlaceholder(name)),
+      `has a placeholder that is not known; what is: ${placeholders.map((name) => `{${name}}`).join(', ')}`,
+    ),
+    v.check(
+      (template) =>
+        /^https?:\/\/[^/?#{}@\\\s]+([/?#][^\s\\]*)?$/.test(template) &&
+        URL.canParse(withoutPlaceholders(template)),
+      'must be a URL of http or https with a host, without a user, and with placeholders only after the host',
+    ),
+  )
 }
 
 /** Platforms show these; what else is in metadata is between the catalog's owner and the platform. */

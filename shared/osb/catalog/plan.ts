@@ -26,6 +26,7 @@ export function planOf(service: ServiceEntry, plan: PlanEntry): Plan {
     planUpdateable: plan.plan_updateable ?? service.plan_updateable,
     bindingRotatable: plan.binding_rotatable,
     bindingExpiry: plan.bindingExpiry,
+    dashboardUrl: plan.dashboardUrl,
   }
 }
 

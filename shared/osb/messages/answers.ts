@@ -5,3 +5,8 @@ export const Status = { OK: 200, Created: 201, Accepted: 202, Gone: 410 } as con
 export function retryAfter(seconds: number): { 'Retry-After': string } {
   return { 'Retry-After': String(seconds) }
 }
+
+/** @returns the member of an answer that names a page about the instance, where there is one (OSB: dashboard_url) */
+export function dashboard(url: string | undefined): { dashboard_url?: string } {
+  return url === undefined ? {} : { dashboard_url: url }
+}
