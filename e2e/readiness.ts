@@ -1,6 +1,7 @@
-/** Waits for what Knative serves, and says of what does not come up why. */
+/** Waits for what Knative serves, or for Deployments, and says of what does not come up why. */
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
+import { Deployment, Pod, stateOfDeployment } from './deployment-state.ts'
 import { get } from './kubectl.ts'
 
 const Condition = v.object({
@@ -9,6 +10,7 @@ const Condition = v.object({
   reason: v.optional(v.string(), ''),
   message: v.optional(v.string(), ''),
 })
+/** An object of Knative. */
 const Served = v.object({
   kind: v.string(),
   metadata: v.object({ name: v.string(), generation: v.optional(v.number(), 0) }),
@@ -23,9 +25,17 @@ const Served = v.object({
 
 type Served = v.InferOutput<typeof Served>
 
+/** How one that is waited for stands. */
+interface Standing {
+  name: string
+  state: 'ready' | 'failed' | 'coming'
+  /** a sentence */
+  why: string
+}
+
 export interface Wish {
   namespace: string
-  /** resources of Knative, by their full names */
+  /** resources of Knative, by their full names; or `deployments.apps` and `pods`, which are not waited for themselves */
   kinds: readonly string[]
   /** of labels; all in the namespace unless given */
   selector?: string
@@ -50,31 +60,58 @@ export async function untilReady(wish: Wish): Promise<number> {
   const told = new Set<string>()
   const failing = new Map<string, number>()
   for (const end = Date.now() + deadline * 1000; ; await delay(500)) {
-    const { items } = await get(v.object({ items: v.array(Served) }), args)
-    const open = items.filter((one) => stateOf(one) !== 'ready')
-    for (const one of items) {
-      const name = nameOf(one)
-      if (stateOf(one) !== 'failed') failing.delete(name)
+    const { items } = await get(v.object({ items: v.array(v.looseObject({ kind: v.string() })) }), args)
+    const all = standings(items)
+    const open = all.filter(({ state }) => state !== 'ready')
+    for (const { name, state } of all) {
+      if (state !== 'failed') failing.delete(name)
       else if (!failing.has(name)) failing.set(name, Date.now())
-      if (open.includes(one) || told.has(name)) continue
+      if (state !== 'ready' || told.has(name)) continue
       told.add(name)
       onReady?.(name)
     }
-    if (open.length === 0) return items.length
-    const failed = open.filter(
-      (one) => Date.now() - (failing.get(nameOf(one)) ?? Date.now()) > patience * 1000,
-    )
+    if (open.length === 0) return all.length
+    const failed = open.filter(({ name }) => Date.now() - (failing.get(name) ?? Date.now()) > patience * 1000)
     if (failed.length > 0) throw new Error(failed.map(sentenceOf).join('\n'))
     if (Date.now() > end) throw new Error(open.map(sentenceOf).join('\n'))
   }
 }
 
-const nameOf = ({ kind, metadata }: Served) => `${kind} ${metadata.name}`
+const sentenceOf = ({ name, why }: Standing) => `${name} is not ready: ${why}`
+
+function standings(items: readonly { kind: string }[]): Standing[] {
+  const pods = items.filter(({ kind }) => kind === 'Pod').map((item) => v.parse(Pod, item))
+  return items.flatMap((item) => {
+    switch (item.kind) {
+      case 'Pod':
+        return []
+      case 'Deployment':
+        return [standingOfDeployment(v.parse(Deployment, item), pods)]
+      default:
+        return [standingOfServed(v.parse(Served, item))]
+    }
+  })
+}
+
+function standingOfDeployment(deployment: Deployment, pods: readonly Pod[]): Standing {
+  const name = `Deployment ${deployment.metadata.name}`
+  const found = stateOfDeployment(deployment, pods)
+  if (found.state === 'ready') return { name, state: 'ready', why: '' }
+  return { name, state: found.state, why: found.why || 'no controller has looked at it' }
+}
+
+function standingOfServed(one: Served): Standing {
+  const ready = readyOf(one)
+  const why = ready
+    ? `${ready.reason} ${ready.message}`.trim() || 'no reason is given'
+    : 'Knative has not looked at it: is its controller up?'
+  return { name: `${one.kind} ${one.metadata.name}`, state: stateOf(one), why }
+}
 
 const readyOf = ({ status }: Served) => status.conditions.find(({ type }) => type === 'Ready')
 
 /** What is said of an earlier generation counts for nothing. */
-function stateOf(one: Served): 'ready' | 'failed' | 'coming' {
+function stateOf(one: Served): Standing['state'] {
   if (one.status.observedGeneration !== one.metadata.generation) return 'coming'
   switch (readyOf(one)?.status) {
     case 'True':
@@ -84,12 +121,4 @@ function stateOf(one: Served): 'ready' | 'failed' | 'coming' {
     default:
       return 'coming'
   }
-}
-
-function sentenceOf(one: Served): string {
-  const ready = readyOf(one)
-  const why = ready
-    ? `${ready.reason} ${ready.message}`.trim() || 'no reason is given'
-    : 'Knative has not looked at it: is its controller up?'
-  return `${nameOf(one)} is not ready: ${why}`
 }

@@ -87,16 +87,25 @@ function start(...args: string[]): Run {
 async function skaffold(...args: string[]): Promise<string> {
   const run = start(...args)
   const code = await run.ended
-  check(code === 0, `skaffold ${args[0]} ends with ${code}:\n${run.output().slice(-4000)}`)
+  check(code === 0, `skaffold ${args[0]} ends with ${code}:\n${last(run)}`)
   return run.output()
+}
+
+/** @returns the end of what it has printed, without the long list of what it took away */
+function last(run: Run): string {
+  const lines = run.output().split('\n')
+  return lines
+    .filter((line) => !/^ - .* deleted\b/.test(line))
+    .join('\n')
+    .slice(-2500)
 }
 
 async function printed(run: Run, what: RegExp, seconds = 240): Promise<RegExpExecArray> {
   for (const end = Date.now() + seconds * 1000; ; await delay(100)) {
     const found = what.exec(run.output())
     if (found !== null) return found
-    check(run.child.exitCode === null, `it has ended:\n${run.output().slice(-4000)}`)
-    check(Date.now() < end, `no ${what} within ${seconds} s:\n${run.output().slice(-4000)}`)
+    check(run.child.exitCode === null, `it has ended:\n${last(run)}`)
+    check(Date.now() < end, `no ${what} within ${seconds} s:\n${last(run)}`)
   }
 }
 
@@ -324,7 +333,10 @@ async function claimsOnKnative(): Promise<void> {
 }
 
 async function claimsWithoutKnative(): Promise<void> {
-  await commands(['-p', 'plain'], /osb-[\w-]+: .*(pull|:none)/i)
+  await commands(
+    ['-p', 'plain'],
+    /Deployment osb-[\w-]+ is not ready: (ErrImagePull|ImagePullBackOff) .*none/,
+  )
   const uri = await develop(['-p', 'plain'], `osb-${edgeRouter}`)
   await step('skaffold run -p plain: the broker finds instance, binding and row', async () => {
     await skaffold('run', '-p', 'plain')

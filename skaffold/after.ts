@@ -1,6 +1,7 @@
 /**
- * What Skaffold runs after it has deployed: it looks at Deployments alone, so this waits for Knative's Services, and ends
- * with 1 where one fails. Then it says how the broker is used.
+ * What Skaffold runs after it has deployed: waits for Knative's Services, or for the Deployments, and ends with 1 where
+ * one fails. Skaffold's own check knows no Services of Knative, and ends a run at the first pull of an image that fails,
+ * which with eleven pods at once a kubelet does of itself ("pull QPS exceeded"). Then it says how the broker is used.
  */
 import * as v from 'valibot'
 import { get, serves } from '../e2e/kubectl.ts'
@@ -13,14 +14,18 @@ const { broker } = defaultNamespaces
 const users = mounted.users.volume.secret.secretName
 const port = 8080
 
-/** Those of this run alone: others may be served in the namespace. */
-async function waitForServices(run: string): Promise<number> {
+/**
+ * Those of this run alone: others may be served in the namespace.
+ *
+ * @param patience in seconds, with what is said to fail
+ */
+async function waitFor(run: string, kinds: readonly string[], patience: number): Promise<number> {
   const begun = performance.now()
   return untilReady({
     namespace: broker,
-    kinds: ['services.serving.knative.dev'],
+    kinds,
     selector: `skaffold.dev/run-id=${run}`,
-    patience: 5,
+    patience,
     onReady: (object) =>
       console.log(`${object} is ready after ${((performance.now() - begun) / 1000).toFixed(1)} s.`),
   })
@@ -55,7 +60,10 @@ async function finish(): Promise<void> {
   const run = process.env.SKAFFOLD_RUN_ID
   if (!run) throw new Error('SKAFFOLD_RUN_ID is missing: this is for Skaffold to run')
   // The profile without Knative is for clusters that have it too: then none of its Services are of this run.
-  const onKnative = (await serves('serving.knative.dev/v1')) && (await waitForServices(run)) > 0
+  const onKnative =
+    (await serves('serving.knative.dev/v1')) && (await waitFor(run, ['services.serving.knative.dev'], 5)) > 0
+  // A kubelet pulls again 10 s after a failure.
+  if (!onKnative) await waitFor(run, ['deployments.apps', 'pods'], 15)
   console.log(await instructions(onKnative ? 'osb-development' : `osb-${edgeRouter}`))
 }
 

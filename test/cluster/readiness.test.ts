@@ -137,6 +137,71 @@ test('without a patience of its own, what fails may recover until the time is up
   t.is(await waiting, 1)
 })
 
+/** As the kubelet and the controller of Deployments do it. */
+const apps = `/apis/apps/v1/namespaces/${cluster.namespaces.broker}/deployments`
+const podsPath = `/api/v1/namespaces/${cluster.namespaces.broker}/pods`
+
+async function granted(method: string, path: string, content: object): Promise<void> {
+  const { status, text } = await cluster.admin(method, path, content)
+  if (status >= 300) throw new Error(text)
+}
+
+async function deploy(name: string): Promise<void> {
+  const labels = { app: name, 'skaffold.dev/run-id': name }
+  const spec = { containers: [{ name: 'function', image: 'none' }] }
+  await granted('POST', apps, {
+    metadata: { name, labels },
+    spec: { selector: { matchLabels: { app: name } }, template: { metadata: { labels }, spec } },
+  })
+  await granted('POST', podsPath, { metadata: { name, labels }, spec })
+}
+
+async function sayOfPod(name: string, state: object): Promise<void> {
+  const containerStatuses = [
+    { name: 'function', image: 'none', imageID: '', ready: false, restartCount: 0, state },
+  ]
+  await granted('PATCH', `${podsPath}/${name}/status`, { status: { containerStatuses } })
+}
+
+async function waitForDeployment(run: string): Promise<number> {
+  const { untilReady } = await import('../../e2e/readiness.ts')
+  return untilReady({
+    namespace: cluster.namespaces.broker,
+    kinds: ['deployments.apps', 'pods'],
+    selector: `skaffold.dev/run-id=${run}`,
+    deadline: 60,
+    patience: 5,
+  })
+}
+
+test('a Deployment is waited for; a pull that fails once is no failure', async (t) => {
+  await deploy('e-one')
+  await sayOfPod('e-one', { waiting: { reason: 'ErrImagePull', message: 'pull QPS exceeded' } })
+  const waiting = waitForDeployment('e-one')
+  await delay(1500)
+  await sayOfPod('e-one', { waiting: { reason: 'ContainerCreating' } })
+  t.is(await Promise.race([waiting, delay(6000, 'waiting')]), 'waiting')
+  const status = {
+    observedGeneration: 1,
+    replicas: 1,
+    updatedReplicas: 1,
+    readyReplicas: 1,
+    availableReplicas: 1,
+  }
+  await granted('PATCH', `${apps}/e-one/status`, { status })
+  t.is(await waiting, 1)
+})
+
+test("a Deployment whose pod cannot start ends it in the kubelet's words", async (t) => {
+  await deploy('f-one')
+  await sayOfPod('f-one', {
+    waiting: { reason: 'ImagePullBackOff', message: 'Back-off pulling image "none"' },
+  })
+  await t.throwsAsync(waitForDeployment('f-one'), {
+    message: 'Deployment f-one is not ready: ImagePullBackOff Back-off pulling image "none"',
+  })
+})
+
 test('where nothing of a run is there, nothing is waited for', async (t) => {
   t.is(await wait('none', 1), 0)
 })
