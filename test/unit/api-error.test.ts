@@ -55,10 +55,19 @@ test('a lack of permission, or a namespace that is going, is not about the objec
   }
 })
 
-test('a policy of the cluster is named, whatever else its message says', (t) => {
+test('a policy of the cluster is named, with its sentence where it has one', (t) => {
   const message =
     "postgreses.kubedb.com \"osb-x\" is forbidden: ValidatingAdmissionPolicy 'osb-names' with binding 'osb' denied request: failed expression: object.spec…"
   t.is(refusal(error(422, message)), "refused by the cluster's policy osb-names")
+  const named =
+    "postgreses.kubedb.com \"osb-x\" is forbidden: ValidatingAdmissionPolicy 'osb-postgreses' with binding 'osb-postgreses' denied request: spec.init: the broker writes no such field into a Postgres"
+  t.is(
+    refusal(error(422, named)),
+    "refused by the cluster's policy osb-postgreses: spec.init: the broker writes no such field into a Postgres",
+  )
+  const broken =
+    "x is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: expression 'object.x' resulted in error: no such key: x"
+  t.is(refusal(error(422, broken)), "refused by the cluster's policy p")
 })
 
 test('an invalid object is told by its fields, never by the message', (t) => {

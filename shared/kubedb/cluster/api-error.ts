@@ -2,6 +2,10 @@ import { BrokerError } from '../../values/errors.ts'
 
 /** How a webhook's refusal reads: its name, and why. */
 export const webhook = /^admission webhook "([^"]+)" denied the request(?: without explanation|: ([\s\S]*))$/
+/** How a policy's refusal reads: its name, and its message. */
+const policy = /ValidatingAdmissionPolicy '([^']+)'(?:.*? denied request: ([\s\S]*))?/
+/** What stands in for a message where the policy has none, or could not be worked out: nobody's sentence. */
+const isExpression = /^(failed expression:|expression ')/
 /** How a webhook answers whose code fell over; whoever asks again with the same object gets the same. */
 const panic = /^admission webhook "[^"]+" denied the request: panic: ([\s\S]*?)(?: \[recovered\])?$/
 
@@ -76,8 +80,12 @@ export function refusal(error: ApiError): string | undefined {
   if (error.status === 422) {
     const found = webhook.exec(error.message)
     if (found?.[2]) return found[2].trim()
-    const policy = /ValidatingAdmissionPolicy '([^']+)'/.exec(error.message)
-    if (policy) return `refused by the cluster's policy ${policy[1]}`
+    const denial = policy.exec(error.message)
+    if (denial) {
+      const [, name, sentence] = denial
+      const why = sentence && !isExpression.test(sentence) ? `: ${sentence.trim()}` : ''
+      return `refused by the cluster's policy ${name}${why}`
+    }
     if (error.causes.length > 0)
       return error.causes.map((cause) => `${cause.field}: ${cause.message}`).join('; ')
     return undefined
