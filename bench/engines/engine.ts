@@ -17,3 +17,8 @@ export interface Engine {
 }
 
 export type EngineName = 'PostgreSQL' | 'MySQL' | 'MongoDB' | 'OpenSearch' | 'Redis' | 'Memcached'
+
+/** @returns an engine with users of its own and a disk, which KubeDB expands by an OpsRequest */
+export function withUsersAndDisk(name: EngineName, offer: Offer, driver: Driver): Engine {
+  return { name, offer, change: { storage: '20Gi' }, asynchronous: false, driver }
+}

@@ -2,7 +2,7 @@ import { Db, MongoClient } from 'mongodb'
 import * as v from 'valibot'
 import { offerOf } from '../../test/support/offers.ts'
 import { type Driver, Ear, hearing, whenSettled } from '../talk.ts'
-import type { Engine } from './engine.ts'
+import { withUsersAndDisk } from './engine.ts'
 
 const Command = v.record(v.string(), v.unknown())
 
@@ -56,10 +56,4 @@ function opening({ options }: MongoClient): () => Promise<MongoClient> {
   }
 }
 
-export const mongodb: Engine = {
-  name: 'MongoDB',
-  offer: offerOf('mongodb', 'small'),
-  change: { storage: '20Gi' },
-  asynchronous: false,
-  driver,
-}
+export const mongodb = withUsersAndDisk('MongoDB', offerOf('mongodb', 'small'), driver)

@@ -1,7 +1,7 @@
 import { Connection, createConnection } from 'mysql2'
 import { offerOf } from '../../test/support/offers.ts'
 import { type Driver, Ear, hearing, type Rename } from '../talk.ts'
-import type { Engine } from './engine.ts'
+import { withUsersAndDisk } from './engine.ts'
 
 type Done = (error: Error | null, result: unknown) => void
 
@@ -78,10 +78,4 @@ function told(
   })
 }
 
-export const mysql: Engine = {
-  name: 'MySQL',
-  offer: offerOf('mysql', 'small'),
-  change: { storage: '20Gi' },
-  asynchronous: false,
-  driver,
-}
+export const mysql = withUsersAndDisk('MySQL', offerOf('mysql', 'small'), driver)

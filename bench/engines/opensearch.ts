@@ -4,7 +4,7 @@ import * as v from 'valibot'
 import { offerOf } from '../../test/support/offers.ts'
 import { type BareClient, bareClient } from '../bare-client.ts'
 import { type Driver, Ear, hearing } from '../talk.ts'
-import type { Engine } from './engine.ts'
+import { withUsersAndDisk } from './engine.ts'
 
 /** What the broker's requests look like. */
 const Sent = v.object({
@@ -44,10 +44,4 @@ function hear(ear: Ear<Agent, BareClient>, request: ClientRequest, content: stri
   request.once('response', (response) => response.once('end', answered))
 }
 
-export const opensearch: Engine = {
-  name: 'OpenSearch',
-  offer: offerOf('elasticsearch', 'opensearch-small'),
-  change: { storage: '20Gi' },
-  asynchronous: false,
-  driver,
-}
+export const opensearch = withUsersAndDisk('OpenSearch', offerOf('elasticsearch', 'opensearch-small'), driver)

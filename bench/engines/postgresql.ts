@@ -2,7 +2,7 @@ import { Client } from 'pg'
 import * as v from 'valibot'
 import { offerOf } from '../../test/support/offers.ts'
 import { type Driver, Ear, hearing, type Rename, whenSettled } from '../talk.ts'
-import type { Engine } from './engine.ts'
+import { withUsersAndDisk } from './engine.ts'
 
 const Texts = v.object({ text: v.string() })
 
@@ -41,10 +41,4 @@ const driver: Driver = {
 
 const renamed = (rename: Rename) => (value: unknown) => (typeof value === 'string' ? rename(value) : value)
 
-export const postgresql: Engine = {
-  name: 'PostgreSQL',
-  offer: offerOf('postgresql', 'small'),
-  change: { storage: '20Gi' },
-  asynchronous: false,
-  driver,
-}
+export const postgresql = withUsersAndDisk('PostgreSQL', offerOf('postgresql', 'small'), driver)

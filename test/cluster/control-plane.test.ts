@@ -15,6 +15,7 @@ import {
 import { controlPlaneProgram } from '../../sandbox/control-plane/program.ts'
 import { ask, mintToken } from '../../sandbox/control-plane/request.ts'
 import { guarded, startDaemon } from '../../sandbox/machine/daemon.ts'
+import { withEnvironment } from '../support/environment.ts'
 
 const folders: string[] = []
 const planes: ControlPlane[] = []
@@ -260,20 +261,6 @@ test.serial('any program can be made to end with its parent', async (t) => {
   await daemon.stop()
   t.throws(() => process.kill(pid, 0), { code: 'ESRCH' })
 })
-
-/** Runs `body` with other environment variables; tests that use it must be serial. */
-async function withEnvironment(variables: Record<string, string>, body: () => Promise<void>): Promise<void> {
-  const before = { ...process.env }
-  Object.assign(process.env, variables)
-  try {
-    await body()
-  } finally {
-    for (const name of Object.keys(variables)) {
-      if (before[name] === undefined) delete process.env[name]
-      else process.env[name] = before[name]
-    }
-  }
-}
 
 /** A folder with a `go` that notes each of its builds in the file `builds` there. */
 async function pretendedGo(build: string): Promise<string> {

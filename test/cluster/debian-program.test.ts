@@ -12,6 +12,7 @@ import {
   type Wanted,
 } from '../../sandbox/engines/programs/debian-program.ts'
 import { engineAccount } from '../../sandbox/machine/account.ts'
+import { withEnvironment } from '../support/environment.ts'
 
 const execute = promisify(execFile)
 
@@ -135,16 +136,3 @@ test.serial('a cache in which others can write is not trusted', async (t) => {
   t.deepEqual(await readdir(cache), [])
   await rm(cache, { recursive: true })
 })
-
-async function withEnvironment(changes: Record<string, string>, work: () => Promise<void>): Promise<void> {
-  const before = { ...process.env }
-  Object.assign(process.env, changes)
-  try {
-    await work()
-  } finally {
-    for (const name of Object.keys(changes)) {
-      if (before[name] === undefined) delete process.env[name]
-      else process.env[name] = before[name]
-    }
-  }
-}

@@ -1,37 +1,14 @@
-/** The sandbox's Memcached: a real server, with what KubeDB's operator asks of one. */
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import test from 'ava'
 import { openMemcached } from '../../sandbox/engines/memcached/session.ts'
 import { memcachedEngine } from '../../sandbox/engines/memcached.ts'
 import type { Instance } from '../../sandbox/engines/parts/engine.ts'
-import { openLoopbackAddresses } from '../../sandbox/machine/loopback.ts'
+import { useInstances } from './engine-instances.ts'
 
-let home: string
-
-test.before(async () => {
-  home = await mkdtemp(join(tmpdir(), 'memcached-'))
-  await chmod(home, 0o755)
+const { home, instance } = await useInstances(test, {
+  port: 11211,
+  username: 'user',
+  password: "yjf3Oc;Zl'Ss.iMVO",
 })
-
-test.after.always(async () => {
-  await rm(home, { recursive: true, force: true })
-})
-
-async function instance(name: string, more: Partial<Instance> = {}): Promise<Instance> {
-  const addresses = await openLoopbackAddresses(join(home, `${name}.json`))
-  return {
-    name: `test/${name}`,
-    volume: 'first',
-    address: await addresses.addressOf(name, 11211),
-    username: 'user',
-    password: "yjf3Oc;Zl'Ss.iMVO",
-    config: '',
-    spec: {},
-    ...more,
-  }
-}
 
 const open = (at: Instance, who: Partial<Pick<Instance, 'username' | 'password'>> = {}) =>
   openMemcached({ port: 11211, ...at, ...who })

@@ -4,10 +4,9 @@ import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { MongoClient } from 'mongodb'
 import * as v from 'valibot'
-import { type Account, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
+import { Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
 import { mongodb } from '../../shared/kubedb/databases/mongodb.ts'
 import { connect } from '../../shared/kubedb/databases/users/mongodb.ts'
-import type { Role } from '../../shared/values/nouns.ts'
 import { adminOf } from '../support/admin.ts'
 import { account, assertUnreachable, conspicuous, roles, usersOver } from './binding-users.ts'
 import { type MongoServer, MongoServers, outcome, refusal, type Shape } from './mongodb-server.ts'
@@ -29,7 +28,7 @@ function common(shape: Shape = 'standalone'): Promise<MongoServer> {
   return server
 }
 
-const { using, bind, unbind } = usersOver(connect)
+const { using, bind, unbind, bindEach, createAtOnce, ...claims } = usersOver(connect)
 
 /** As a person at the server would do it. */
 async function byHand(server: MongoServer, command: object): Promise<void> {
@@ -46,11 +45,7 @@ for (const shape of shapes) {
     const server = await common(shape)
     const root = await server.client()
     await root.db('other').collection('secrets').insertOne({ n: 1 })
-    const bound: Record<Role, Account> = {
-      owner: await bind(server),
-      readWrite: await bind(server, 'readWrite'),
-      readOnly: await bind(server, 'readOnly'),
-    }
+    const bound = await bindEach(server)
     const index = { indexes: [{ key: { n: 1 }, name: 'n' }] }
     const ok = 'ok' as const
     // what the stand-in lets through and does not carry out
@@ -243,12 +238,7 @@ test.serial('a user that is not what it should be is made so', async (t) => {
     ['dropped', { dropUser: made.name }],
   ]
   for (const [title, command] of damages) {
-    await byHand(server, command)
-    await using(server.admin(), async (users) => {
-      t.false(await users.works(made), title)
-      await users.create(made)
-      t.true(await users.works(made), title)
-    })
+    await claims.assertRepaired(t, server, made, () => byHand(server, command), title)
     const client = await server.client(made)
     t.is(await outcome(client.db('app').collection('books').insertOne({})), 'ok', title)
     t.is(await outcome(client.db('app').command({ profile: 1 })), denied, title)
@@ -262,20 +252,12 @@ test.serial('a user that is not what it should be is made so', async (t) => {
 
 test.serial('many binds and unbinds at once all succeed', async (t) => {
   const server = await servers.start('replicaSet')
-  const accounts = Array.from({ length: 12 }, (_, index) => account(roles[index % roles.length]))
-  await Promise.all(accounts.map((made) => using(server.admin(), (users) => users.create(made))))
-  t.deepEqual(await using(server.admin(), (users) => users.list()), accounts.map(({ name }) => name).sort())
-  await using(server.admin(), async (users) => {
-    for (const made of accounts) t.true(await users.works(made))
-  })
-  await Promise.all(accounts.map((made) => unbind(server, made)))
-  t.deepEqual(await using(server.admin(), (users) => users.list()), [])
+  await claims.assertAllAtOnce(t, server, 12)
 })
 
 test.serial('one account made many times at once is made once, and dropped by several at once', async (t) => {
   const server = await common()
-  const made = account()
-  await Promise.all(Array.from({ length: 6 }, () => using(server.admin(), (users) => users.create(made))))
+  const made = await createAtOnce(server, 6)
   t.is(await outcome(server.client(made)), 'ok')
   await Promise.all([unbind(server, made), unbind(server, made), unbind(server, made)])
   await unbind(server, made)
@@ -321,20 +303,7 @@ test.serial('what the server cannot do just now is told from what it refuses', a
 test.serial("drop and create touch no name that is not ours, and no database of MongoDB's own", async (t) => {
   const server = await common()
   await byHand(server, { createUser: 'bystander', pwd: 'x', roles: [] })
-  await using(server.admin(), async (users) => {
-    for (const name of [
-      'bystander',
-      'root',
-      '',
-      `b${'a'.repeat(27)}`,
-      `b${'A'.repeat(26)}`,
-      `b${'a'.repeat(26)}\n`,
-    ]) {
-      await t.throwsAsync(users.drop(name), { message: /is not a user of this broker/ })
-      await t.throwsAsync(users.create({ ...account(), name }), { message: /is not a user of this broker/ })
-    }
-    t.false((await users.list()).includes('bystander'))
-  })
+  await claims.assertLeavesOthersAlone(t, server, ['bystander', 'root'])
   for (const database of [
     'admin',
     'Admin',

@@ -1,37 +1,22 @@
-/** The sandbox's MySQL servers: a real MySQL, and the MariaDB that stands for it where there is none. */
-import { execFile, spawn } from 'node:child_process'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
-import { findMariaDb, findMySql } from '../../sandbox/engines/mysql/programs.ts'
 import { mysqlEngine } from '../../sandbox/engines/mysql.ts'
 import type { Instance } from '../../sandbox/engines/parts/engine.ts'
-import { openLoopbackAddresses } from '../../sandbox/machine/loopback.ts'
 import { makeCertificates } from '../support/certificates.ts'
-import { until } from './operator-setting.ts'
+import { startedByParent, untilServerGone, useInstances } from './engine-instances.ts'
+import { makes, testWith } from './mysql-server.ts'
 
-const home = await mkdtemp(join(tmpdir(), 'mysql-engine-'))
-await chmod(home, 0o755)
-test.after.always(() => rm(home, { recursive: true, force: true }))
+const { home, instance: named } = await useInstances(test, {
+  port: 3306,
+  username: 'root',
+  password: 'it\'s a \\ "password"',
+})
 
-async function instance(name: string, more: Partial<Instance> = {}): Promise<Instance> {
-  const addresses = await openLoopbackAddresses(join(home, `${name}.json`))
-  return {
-    // as long as the names of the broker's databases are
-    name: `databases-0a1b2c3d/osb-0f0e0d0c-0b0a-0908-0706-050403020100-${name}`,
-    volume: 'first',
-    address: await addresses.addressOf(name, 3306),
-    username: 'root',
-    password: 'it\'s a \\ "password"',
-    config: '',
-    spec: {},
-    ...more,
-  }
-}
+/** Its name is as long as those of the broker's databases are. */
+const instance = (name: string, more: Partial<Instance> = {}): Promise<Instance> =>
+  named(name, { name: `databases-0a1b2c3d/osb-0f0e0d0c-0b0a-0908-0706-050403020100-${name}`, ...more })
 
 async function query(at: Instance, statement: string, ssl?: { ca: string }): Promise<unknown[]> {
   const { address: host, username: user, password } = at
@@ -44,17 +29,9 @@ async function query(at: Instance, statement: string, ssl?: { ca: string }): Pro
   }
 }
 
-for (const [make, find] of [
-  ['MySQL', findMySql],
-  ['MariaDB', findMariaDb],
-] as const) {
-  const testServer = (text: string, work: (t: ExecutionContext) => Promise<void>) =>
-    test.serial(`${make}: ${text}`, async (t) => {
-      const found = await find()
-      if (!('missing' in found)) return work(t)
-      t.log(`skipped: ${found.missing}`)
-      t.pass()
-    })
+for (const oneMake of makes) {
+  const { title: make, find } = oneMake
+  const testServer = testWith(oneMake)
   const folder = join(home, make)
   const engine = mysqlEngine(folder, find)
 
@@ -143,26 +120,17 @@ for (const [make, find] of [
     async (t) => {
       const at = await instance(`orphan-${make}`)
       const module = (name: string) => JSON.stringify(import.meta.resolve(`../../sandbox/engines/${name}.ts`))
-      const program = `
-      import { mysqlEngine } from ${module('mysql')}
-      import { find${make === 'MySQL' ? 'MySql' : 'MariaDb'} as find } from ${module('mysql/programs')}
-      await mysqlEngine(${JSON.stringify(folder)}, find).start(${JSON.stringify(at)})
-      console.log('started')
-      setInterval(() => undefined, 1000)`
-      const parent = spawn(process.execPath, ['--input-type=module-typescript', '-e', program], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      await new Promise((resolve) => parent.stdout.once('data', resolve))
+      const parent = await startedByParent(`
+        import { mysqlEngine } from ${module('mysql')}
+        import { find${make === 'MySQL' ? 'MySql' : 'MariaDb'} as find } from ${module('mysql/programs')}
+        await mysqlEngine(${JSON.stringify(folder)}, find).start(${JSON.stringify(at)})`)
       await query(at, 'CREATE DATABASE kept')
       parent.kill('SIGKILL')
       // at once: what is still running is ended first
       const server = await engine.start(at)
       t.deepEqual(await query(at, "SHOW DATABASES LIKE 'kept'"), [['kept']])
       await server.stop()
-      await until('the server gone', async () => {
-        const { stdout } = await promisify(execFile)('ps', ['-eo', 'args'])
-        return !stdout.includes(`${folder}/mysql/databases`)
-      })
+      await untilServerGone(`${folder}/mysql/databases`)
     },
   )
 }

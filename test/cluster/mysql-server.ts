@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
 import { findMariaDb, findMySql } from '../../sandbox/engines/mysql/programs.ts'
 import { mysqlEngine } from '../../sandbox/engines/mysql.ts'
@@ -39,19 +40,13 @@ export interface Server {
 }
 
 /** One folder for all servers of a test file. */
-export class Servers {
+class Servers {
   readonly #make: Make
   readonly #running: Running[] = []
   #engine: Promise<{ home: string; engine: Engine }> | undefined
 
   constructor(make: Make) {
     this.#make = make
-  }
-
-  /** @returns why there is no such server on this machine, if there is none */
-  async missing(): Promise<string | undefined> {
-    const found = await this.#make.find()
-    return 'missing' in found ? found.missing : undefined
   }
 
   /**
@@ -104,4 +99,22 @@ export class Servers {
     await chmod(home, 0o755)
     return { home, engine: mysqlEngine(home, this.#make.find) }
   }
+}
+
+/** @returns what declares tests of a make, named by it: where there is none on this machine, they say so and do nothing */
+export function testWith({ title, find }: Make) {
+  return (what: string, work: (t: ExecutionContext) => Promise<void>) =>
+    test.serial(`${title}: ${what}`, async (t) => {
+      const found = await find()
+      if (!('missing' in found)) return work(t)
+      t.log(`skipped: ${found.missing}`)
+      t.pass()
+    })
+}
+
+/** @returns the same with servers, which end with the test file */
+export function testsWith(make: Make) {
+  const servers = new Servers(make)
+  test.after.always(`${make.title}: end the servers`, () => servers.stop())
+  return { servers, testServer: testWith(make) }
 }

@@ -3,20 +3,20 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 import { resolveServiceNames } from '../../sandbox/broker/names.ts'
-import type { Admin, Users } from '../../shared/kubedb/databases/database.ts'
+import type { Admin } from '../../shared/kubedb/databases/database.ts'
 import { connect as connectTo } from '../../shared/kubedb/databases/users/mysql.ts'
 import { adminOf } from '../support/admin.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { assertUnreachable, conspicuous, usersOver } from './binding-users.ts'
-import { makes, Servers } from './mysql-server.ts'
+import { makes, testsWith } from './mysql-server.ts'
 import { Relay } from './relay.ts'
 
 const engine = 'An engine of the family'
 const connect = (admin: Admin) => connectTo(admin, engine)
 
-const { using } = usersOver(connect)
+const { using, assertMended } = usersOver(connect)
 
 /** An engine of the family is called by its own name. */
 async function assertOutOfReach(...asked: Parameters<typeof assertUnreachable>): Promise<void> {
@@ -54,15 +54,7 @@ test('a server that accepts and never answers is given up after five seconds', a
 })
 
 for (const make of makes) {
-  const servers = new Servers(make)
-  const testServer = (title: string, work: (t: ExecutionContext) => Promise<void>) =>
-    test.serial(`${make.title}: ${title}`, async (t) => {
-      const missing = await servers.missing()
-      if (missing === undefined) return work(t)
-      t.log(`skipped: ${missing}`)
-      t.pass()
-    })
-  test.after.always(`${make.title}: end the servers`, () => servers.stop())
+  const { servers, testServer } = testsWith(make)
 
   testServer('a server that falls silent, a wrong password and a lost connection are said', async (t) => {
     const server = await servers.start()
@@ -89,34 +81,12 @@ for (const make of makes) {
       const server = await servers.start()
       const relay = await Relay.start(3306, server.address)
       const through = { host: '127.0.0.1', port: relay.port }
-      const work = (users: Users) =>
-        call === 'create' ? users.create(conspicuous) : users.drop(conspicuous.name)
       const prepare = async () => {
-        relay.relayAll()
         await server.query('DROP DATABASE IF EXISTS app')
         await server.query(`DROP USER IF EXISTS ${conspicuous.name}`)
         if (call === 'drop') await using(server.admin(), (users) => users.create(conspicuous))
       }
-      await prepare()
-      await using(server.admin(through), work)
-      const messages = relay.seen
-      t.true(messages > 5)
-      // the last message is the good-bye
-      for (let count = 0; count < messages - 1; count++) {
-        for (const forwardsNext of [false, true]) {
-          const what = `message ${count}, ${forwardsNext ? 'after' : 'before'} it got through`
-          await prepare()
-          const caller = new AbortController()
-          relay.silentAfter(count, forwardsNext, () => setTimeout(() => caller.abort(), 20))
-          const admin = server.admin({ ...through, signal: caller.signal })
-          await assertOutOfReach(t, using(admin, work), /gone away/, 5000, what)
-          await using(server.admin(), async (users) => {
-            await work(users)
-            t.deepEqual(await users.list(), call === 'create' ? [conspicuous.name] : [], what)
-            t.is(await users.works(conspicuous), call === 'create', what)
-          })
-        }
-      }
+      await assertMended(t, call, { server, relay, through, prepare, least: 5 })
       await relay.stop()
       await server.stop()
     })

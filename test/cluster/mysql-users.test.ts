@@ -1,19 +1,20 @@
 /** Bindings' users inside real servers that speak MySQL's protocol: what they may do, how they come and go. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import test, { type ExecutionContext } from 'ava'
-import { type Connection, createConnection } from 'mysql2/promise'
+import { createConnection } from 'mysql2/promise'
 import { type Account, Unreachable } from '../../shared/kubedb/databases/database.ts'
 import { mysql } from '../../shared/kubedb/databases/mysql.ts'
 import { connect } from '../../shared/kubedb/databases/users/mysql.ts'
 import type { Role } from '../../shared/values/nouns.ts'
-import { account, roles, usersOver } from './binding-users.ts'
-import { type Login, type Make, makes, type Server, Servers } from './mysql-server.ts'
+import { isAlive, roles, usersOver } from './binding-users.ts'
+import { type Login, type Make, makes, type Server, testsWith } from './mysql-server.ts'
 
 function login({ name, password }: Account, database = 'app'): Login {
   return { user: name, password, database }
 }
 
-const { using, bind, unbind } = usersOver((admin) => connect(admin, 'the server'))
+const { using, bind, unbind, bindEach, createAtOnce, wholeLife, ...claims } = usersOver((admin) =>
+  connect(admin, 'the server'),
+)
 
 /** @returns `ok`, `denied` for any lack of a privilege, or the error's name */
 async function outcome(work: Promise<unknown>): Promise<string> {
@@ -33,39 +34,20 @@ async function value(work: Promise<unknown[][]>): Promise<unknown> {
   return (await work)[0]?.[0]
 }
 
-async function isAlive(client: Connection): Promise<boolean> {
-  return client.query('SELECT 1').then(
-    () => true,
-    () => false,
-  )
-}
-
 for (const make of makes) testsOf(make)
 
 function testsOf(make: Make): void {
-  const servers = new Servers(make)
+  const { servers, testServer } = testsWith(make)
   let shared: Promise<Server> | undefined
   /** most tests can live with what others left in the server */
   const common = () => {
     shared ??= servers.start()
     return shared
   }
-  const testServer = (title: string, work: (t: ExecutionContext) => Promise<void>) =>
-    test.serial(`${make.title}: ${title}`, async (t) => {
-      const missing = await servers.missing()
-      if (missing === undefined) return work(t)
-      t.log(`skipped: ${missing}`)
-      t.pass()
-    })
-  test.after.always(`${make.title}: end the servers`, () => servers.stop())
 
   testServer('each role may do what it is for, and nothing beyond', async (t) => {
     const server = await common()
-    const bound: Record<Role, Account> = {
-      owner: await bind(server),
-      readWrite: await bind(server, 'readWrite'),
-      readOnly: await bind(server, 'readOnly'),
-    }
+    const bound = await bindEach(server)
     const owner = await server.client(login(bound.owner))
     for (const statement of [
       'CREATE TABLE books (id int AUTO_INCREMENT PRIMARY KEY, title varchar(100))',
@@ -184,19 +166,12 @@ function testsOf(make: Make): void {
 
   testServer('the first binds of an instance may come all at once', async (t) => {
     const server = await servers.start()
-    const accounts = Array.from({ length: 15 }, (_, index) => account(roles[index % roles.length]))
-    await Promise.all(accounts.map((made) => using(server.admin(), (users) => users.create(made))))
-    const [owner, writer, reader] = accounts
-    if (owner === undefined || writer === undefined || reader === undefined) return t.fail()
-    await server.query('CREATE TABLE t (x int)', login(owner))
-    await server.query('INSERT INTO t VALUES (1)', login(writer))
-    t.is(await value(server.query('SELECT x FROM t', login(reader))), 1)
-    t.deepEqual(await using(server.admin(), (users) => users.list()), accounts.map(({ name }) => name).sort())
-    await using(server.admin(), async (users) => {
-      for (const made of accounts) t.true(await users.works(made))
+    await claims.assertAllAtOnce(t, server, 15, async ([owner, writer, reader]) => {
+      if (owner === undefined || writer === undefined || reader === undefined) return t.fail()
+      await server.query('CREATE TABLE t (x int)', login(owner))
+      await server.query('INSERT INTO t VALUES (1)', login(writer))
+      t.is(await value(server.query('SELECT x FROM t', login(reader))), 1)
     })
-    await Promise.all(accounts.map((made) => unbind(server, made)))
-    t.deepEqual(await using(server.admin(), (users) => users.list()), [])
     await server.stop()
   })
 
@@ -204,8 +179,7 @@ function testsOf(make: Make): void {
     'one account made many times at once is made once, and dropped many times at once is dropped',
     async (t) => {
       const server = await common()
-      const made = account()
-      await Promise.all(Array.from({ length: 8 }, () => using(server.admin(), (users) => users.create(made))))
+      const made = await createAtOnce(server, 8)
       t.is(await value(server.query('SELECT 1', login(made))), 1)
       await Promise.all(Array.from({ length: 4 }, () => unbind(server, made)))
       t.is(await outcome(server.query('SELECT 1', login(made))), 'denied')
@@ -294,13 +268,10 @@ function testsOf(make: Make): void {
       const made = await bind(server, role)
       const user = `\`${made.name}\`@'%'`
       for (const [damage, statements] of Object.entries(damages)) {
-        await using(server.admin(), async (users) => {
-          t.true(await users.works(made))
+        const harm = async () => {
           for (const statement of statements(user, made.name)) await server.query(statement)
-          t.false(await users.works(made), `${role}: ${damage}`)
-          await users.create(made)
-          t.true(await users.works(made), `${role}: ${damage}`)
-        })
+        }
+        await claims.assertRepaired(t, server, made, harm, `${role}: ${damage}`)
         t.is(await value(server.query('SELECT CURRENT_USER()', login(made))), `${made.name}@%`, damage)
       }
       await unbind(server, made)
@@ -321,15 +292,7 @@ function testsOf(make: Make): void {
   testServer(
     'works is false for an account that is not there, or has another password or role',
     async (t) => {
-      const server = await common()
-      const made = await bind(server, 'readWrite')
-      await using(server.admin(), async (users) => {
-        t.false(await users.works(account()))
-        t.false(await users.works({ ...made, password: 'f'.repeat(32) }))
-        t.false(await users.works({ ...made, role: 'owner' }))
-        t.false(await users.works({ ...made, role: 'readOnly' }))
-        t.true(await users.works(made))
-      })
+      await claims.assertOnlyItselfWorks(t, await common())
     },
   )
 
@@ -462,20 +425,7 @@ function testsOf(make: Make): void {
   testServer('drop and create touch no name that is not ours', async (t) => {
     const server = await common()
     await server.query("CREATE USER bystander IDENTIFIED BY 'x'")
-    await using(server.admin(), async (users) => {
-      for (const name of [
-        'bystander',
-        'root',
-        '',
-        `b${'a'.repeat(27)}`,
-        `b${'A'.repeat(26)}`,
-        `b${'a'.repeat(26)}\n`,
-      ]) {
-        await t.throwsAsync(users.drop(name), { message: /is not a user of this broker/ })
-        await t.throwsAsync(users.create({ ...account(), name }), { message: /is not a user of this broker/ })
-      }
-      t.false((await users.list()).includes('bystander'))
-    })
+    await claims.assertLeavesOthersAlone(t, server, ['bystander', 'root'])
     await server.query('DROP USER bystander')
   })
 
@@ -483,14 +433,7 @@ function testsOf(make: Make): void {
     const server = await servers.start(
       'general_log = ON\nlog_output = TABLE\nslow_query_log = ON\nlong_query_time = 0',
     )
-    const made = account()
-    await using(server.admin(), async (users) => {
-      await users.create(made)
-      await server.query(`ALTER USER \`${made.name}\`@'%' ACCOUNT LOCK`)
-      await users.create(made)
-      await users.works(made)
-      await users.drop(made.name)
-    })
+    const made = await wholeLife(server, (name) => `ALTER USER \`${name}\`@'%' ACCOUNT LOCK`)
     const statements = await server.query('SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log')
     const slow = await server.query('SELECT CONVERT(sql_text USING utf8mb4) FROM mysql.slow_log')
     const log = [...statements, ...slow].flat().join('\n') + (await server.log())

@@ -1,50 +1,21 @@
-import { execFile, spawn } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import test from 'ava'
-import { Client } from 'pg'
 import type { Instance } from '../../sandbox/engines/parts/engine.ts'
 import { postgresEngine } from '../../sandbox/engines/postgres.ts'
 import { openLoopbackAddresses } from '../../sandbox/machine/loopback.ts'
-import { until } from './operator-setting.ts'
+import { rowsOf } from '../support/postgres.ts'
+import { startedByParent, untilServerGone, useInstances } from './engine-instances.ts'
 
-let home: string
-
-test.before(async () => {
-  home = await mkdtemp(join(tmpdir(), 'engines-'))
-  await chmod(home, 0o755)
+const { home, instance } = await useInstances(test, {
+  port: 5432,
+  username: 'postgres',
+  password: "it's a \\ password",
 })
 
-test.after.always(async () => {
-  await rm(home, { recursive: true, force: true })
-})
-
-async function instance(name: string, more: Partial<Instance> = {}): Promise<Instance> {
-  const addresses = await openLoopbackAddresses(join(home, `${name}.json`))
-  return {
-    name: `test/${name}`,
-    volume: 'first',
-    address: await addresses.addressOf(name, 5432),
-    username: 'postgres',
-    password: "it's a \\ password",
-    config: '',
-    spec: {},
-    ...more,
-  }
-}
-
-async function query(at: Instance, statement: string, password = at.password): Promise<unknown[]> {
-  const client = new Client({ host: at.address, user: 'postgres', password, database: 'postgres' })
-  await client.connect()
-  try {
-    return (await client.query(statement)).rows
-  } finally {
-    await client.end()
-  }
-}
+const query = (at: Instance, statement: string, password = at.password): Promise<unknown[]> =>
+  rowsOf({ host: at.address, user: 'postgres', password, database: 'postgres' }, statement)
 
 test('a server keeps data, takes a new password from its instance and loses data with its volume', async (t) => {
   const engine = postgresEngine(home)
@@ -108,21 +79,12 @@ test('addresses are kept in a file, and each database has its own', async (t) =>
 
 test('a server ends with its parent, even when that is killed, and starts again on its data', async (t) => {
   const at = await instance('orphan')
-  const program = `
+  const parent = await startedByParent(`
     import { postgresEngine } from ${JSON.stringify(import.meta.resolve('../../sandbox/engines/postgres.ts'))}
-    await postgresEngine(${JSON.stringify(home)}).start(${JSON.stringify(at)})
-    console.log('started')
-    setInterval(() => undefined, 1000)`
-  const parent = spawn(process.execPath, ['--input-type=module-typescript', '-e', program], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  await new Promise((resolve) => parent.stdout.once('data', resolve))
+    await postgresEngine(${JSON.stringify(home)}).start(${JSON.stringify(at)})`)
   await query(at, 'CREATE TABLE kept ()')
   parent.kill('SIGKILL')
-  await until('the server gone', async () => {
-    const { stdout } = await promisify(execFile)('ps', ['-eo', 'args'])
-    return !stdout.includes(`${home}/postgres/test_orphan`)
-  })
+  await untilServerGone(`${home}/postgres/test_orphan`)
   const server = await postgresEngine(home).start(at)
   t.is((await query(at, 'SELECT * FROM kept')).length, 0)
   await server.stop()

@@ -1,23 +1,25 @@
 import test from 'ava'
 import * as v from 'valibot'
 import {
-  addressOf,
   authOf,
-  createNamespace,
   createReady,
   findPostgres,
+  opsManifest,
+  sql,
+  succeedOps,
+  untilOpsPhase,
+  untilPhase,
+} from './operator-postgres.ts'
+import {
+  addressOf,
+  createNamespace,
   Named,
   OpsRequest,
   offshootNames,
-  opsManifest,
   resources,
   Secret,
   setSwitches,
-  sql,
-  succeedOps,
   until,
-  untilOpsPhase,
-  untilPhase,
   useSetting,
 } from './operator-setting.ts'
 

@@ -1,21 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import {
-  addressOf,
   authOf,
-  createNamespace,
   createReady,
   findPostgres,
-  offshootNames,
   opsManifest,
-  Postgres,
   postgresManifest,
-  resources,
-  setSwitches,
   sql,
-  until,
   untilOpsPhase,
   untilPhase,
+} from './operator-postgres.ts'
+import {
+  addressOf,
+  createNamespace,
+  offshootNames,
+  Postgres,
+  resources,
+  setSwitches,
+  until,
   useSetting,
 } from './operator-setting.ts'
 

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TestFn } from 'ava'
-import { Client } from 'pg'
 import * as v from 'valibot'
 import { startControlPlane } from '../../sandbox/control-plane/control-plane.ts'
 import { startControlPlaneWithKinds } from '../../sandbox/control-plane/with-kinds.ts'
@@ -126,37 +125,6 @@ export async function deleteNamespace(kube: Kube, name: string): Promise<void> {
   await kube.delete(namespaces, { name })
 }
 
-/** A durable Postgres of 1 Gi, WipeOut. */
-export function postgresManifest(namespace: string, name: string, spec: object = {}) {
-  return {
-    apiVersion: 'kubedb.com/v1',
-    kind: 'Postgres',
-    metadata: { namespace, name },
-    spec: {
-      version: '17.5',
-      storageType: 'Durable',
-      storage: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
-      deletionPolicy: 'WipeOut',
-      ...spec,
-    },
-  }
-}
-
-export function opsManifest(
-  namespace: string,
-  name: string,
-  database: string,
-  type: string,
-  spec: object = {},
-) {
-  return {
-    apiVersion: 'ops.kubedb.com/v1alpha1',
-    kind: 'PostgresOpsRequest',
-    metadata: { namespace, name },
-    spec: { databaseRef: { name: database }, type, ...spec },
-  }
-}
-
 /** Asks until there is an answer; throws what was awaited when there is none in time. */
 export async function until<T>(
   what: string,
@@ -172,72 +140,6 @@ export async function until<T>(
   }
 }
 
-export function findPostgres(kube: Kube, namespace: string, name: string) {
-  return kube.get(Postgres, resources.postgreses, { namespace, name })
-}
-
-export async function untilPhase(
-  kube: Kube,
-  namespace: string,
-  name: string,
-  phase: string,
-): Promise<Postgres> {
-  let seen: Postgres | undefined
-  try {
-    return await until(`phase ${phase} of ${name}`, async () => {
-      seen = await findPostgres(kube, namespace, name)
-      return seen?.status.phase === phase && seen
-    })
-  } catch (error) {
-    throw new Error(`phase is ${seen?.status.phase}, conditions ${JSON.stringify(seen?.status.conditions)}`, {
-      cause: error,
-    })
-  }
-}
-
-/** Creates a database and waits until it is Ready. */
-export async function createReady(
-  kube: Kube,
-  namespace: string,
-  name: string,
-  spec: object = {},
-): Promise<Postgres> {
-  await kube.create(resources.postgreses, postgresManifest(namespace, name, spec))
-  return untilPhase(kube, namespace, name, 'Ready')
-}
-
-export async function untilOpsPhase(
-  kube: Kube,
-  namespace: string,
-  name: string,
-  phase: string,
-): Promise<OpsRequest> {
-  let seen: OpsRequest | undefined
-  try {
-    return await until(`phase ${phase} of ${name}`, async () => {
-      seen = await kube.get(OpsRequest, resources.postgresOpsRequests, { namespace, name })
-      return seen?.status.phase === phase && seen
-    })
-  } catch (error) {
-    throw new Error(`phase is ${seen?.status.phase}, conditions ${JSON.stringify(seen?.status.conditions)}`, {
-      cause: error,
-    })
-  }
-}
-
-/** Creates an OpsRequest and waits until it ends, expecting success. */
-export async function succeedOps(
-  kube: Kube,
-  namespace: string,
-  name: string,
-  database: string,
-  type: string,
-  spec: object = {},
-): Promise<OpsRequest> {
-  await kube.create(resources.postgresOpsRequests, opsManifest(namespace, name, database, type, spec))
-  return untilOpsPhase(kube, namespace, name, 'Successful')
-}
-
 /** Names of all objects of a database. */
 export async function offshootNames(
   kube: Kube,
@@ -250,16 +152,6 @@ export async function offshootNames(
   return items.map(({ metadata }) => metadata.name)
 }
 
-export async function authOf(
-  kube: Kube,
-  namespace: string,
-  database: string,
-): Promise<Record<string, string>> {
-  const secret = await kube.get(Secret, resources.secrets, { namespace, name: `${database}-auth` })
-  if (!secret) throw new Error(`no Secret ${database}-auth`)
-  return secret.data ?? {}
-}
-
 /** The address that functions would resolve for a Service. */
 export async function addressOf(setting: Setting, namespace: string, service: string): Promise<string> {
   const names = v.parse(
@@ -269,29 +161,6 @@ export async function addressOf(setting: Setting, namespace: string, service: st
   const address = names[`${service}.${namespace}.svc`]
   if (address === undefined) throw new Error(`names.json has no ${service}.${namespace}.svc`)
   return address
-}
-
-/** Runs a statement as the administrator, with the password of the Secret, at the Service's address. */
-export async function sql(
-  setting: Setting,
-  namespace: string,
-  database: string,
-  statement: string,
-  password?: string,
-): Promise<Record<string, unknown>[]> {
-  const client = new Client({
-    host: await addressOf(setting, namespace, database),
-    user: 'postgres',
-    password: password ?? (await authOf(setting.kube, namespace, database)).password,
-    database: 'postgres',
-  })
-  await client.connect()
-  try {
-    const { rows } = await client.query<Record<string, unknown>>(statement)
-    return rows
-  } finally {
-    await client.end()
-  }
 }
 
 export async function setSwitches(

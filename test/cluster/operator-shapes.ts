@@ -35,6 +35,12 @@ interface Shape {
   readonly parameters?: object
 }
 
+/** What the family of MySQL says of its server. */
+const clientOfMySql = {
+  url: 'tcp(db.NAMESPACE.svc:3306)/',
+  service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
+}
+
 export const shapes: Shape[] = [
   {
     title: 'a single Postgres',
@@ -57,10 +63,7 @@ export const shapes: Shape[] = [
     claims: ['data-db-0'],
     services: { db: [3306], 'db-pods': [3306] },
     user: 'root',
-    client: {
-      url: 'tcp(db.NAMESPACE.svc:3306)/',
-      service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
-    },
+    client: clientOfMySql,
     parameters: { kind: 'StashAddon' },
   },
   {
@@ -71,10 +74,7 @@ export const shapes: Shape[] = [
     claims: ['data-db-0', 'data-db-1', 'data-db-2'],
     services: { db: [3306], 'db-pods': [3306], 'db-standby': [3306] },
     user: 'root',
-    client: {
-      url: 'tcp(db.NAMESPACE.svc:3306)/',
-      service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
-    },
+    client: clientOfMySql,
   },
   {
     title: 'an InnoDB cluster',
@@ -89,10 +89,7 @@ export const shapes: Shape[] = [
     claims: [],
     services: { db: [3306], 'db-pods': [3306], 'db-standby': [3306], 'db-router': [6446, 6447, 6450] },
     user: 'root',
-    client: {
-      url: 'tcp(db.NAMESPACE.svc:3306)/',
-      service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
-    },
+    client: clientOfMySql,
   },
   ...[1, 3].map((replicas) => ({
     title: replicas === 1 ? 'a single MariaDB' : 'a Galera cluster',
@@ -102,10 +99,7 @@ export const shapes: Shape[] = [
     claims: ['data-db-0', 'data-db-1', 'data-db-2'].slice(0, replicas),
     services: { db: [3306], 'db-pods': [3306] },
     user: 'root',
-    client: {
-      url: 'tcp(db.NAMESPACE.svc:3306)/',
-      service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
-    },
+    client: clientOfMySql,
     parameters: { kind: 'StashAddon' },
   })),
   {
@@ -117,10 +111,7 @@ export const shapes: Shape[] = [
     services: { db: [3306], 'db-pods': [3306] },
     user: 'root',
     secrets: ['db-monitor', 'db-replication'],
-    client: {
-      url: 'tcp(db.NAMESPACE.svc:3306)/',
-      service: { scheme: 'tcp', name: 'db', port: 3306, path: '/' },
-    },
+    client: clientOfMySql,
     parameters: { kind: 'StashAddon' },
   },
   {

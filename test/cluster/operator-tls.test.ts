@@ -4,19 +4,21 @@ import test from 'ava'
 import { Client } from 'pg'
 import * as v from 'valibot'
 import {
-  addressOf,
   authOf,
-  createNamespace,
   createReady,
   findPostgres,
-  Named,
   postgresManifest,
+  succeedOps,
+  untilPhase,
+} from './operator-postgres.ts'
+import {
+  addressOf,
+  createNamespace,
+  Named,
   resources,
   Secret,
   setSwitches,
-  succeedOps,
   until,
-  untilPhase,
   useSetting,
 } from './operator-setting.ts'
 import { issuerRef } from './operator-shapes.ts'

@@ -1,15 +1,6 @@
 import test from 'ava'
-import {
-  createNamespace,
-  createReady,
-  findPostgres,
-  Named,
-  opsManifest,
-  postgresManifest,
-  refusalOf,
-  resources,
-  useSetting,
-} from './operator-setting.ts'
+import { createReady, findPostgres, opsManifest, postgresManifest } from './operator-postgres.ts'
+import { createNamespace, Named, refusalOf, resources, useSetting } from './operator-setting.ts'
 
 const setting = useSetting(test)
 const namespace = 'webhooks'

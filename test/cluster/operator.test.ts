@@ -2,24 +2,19 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import * as v from 'valibot'
+import { authOf, createReady, findPostgres, postgresManifest, sql, untilPhase } from './operator-postgres.ts'
 import {
   addressOf,
-  authOf,
   createNamespace,
-  createReady,
   deleteNamespace,
-  findPostgres,
   Named,
   offshootNames,
-  postgresManifest,
   refusalOf,
   resources,
   Secret,
   Service,
   setSwitches,
-  sql,
   until,
-  untilPhase,
   useSetting,
 } from './operator-setting.ts'
 

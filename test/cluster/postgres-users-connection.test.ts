@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import type { Client } from 'pg'
-import type { Users } from '../../shared/kubedb/databases/database.ts'
 import { connect } from '../../shared/kubedb/databases/users/postgres.ts'
 import { adminOf } from '../support/admin.ts'
 import { makeCertificates } from '../support/certificates.ts'
@@ -10,7 +9,7 @@ import { assertUnreachable, conspicuous, usersOver } from './binding-users.ts'
 import { installations, type Server, Servers } from './postgres-server.ts'
 import { Relay } from './relay.ts'
 
-const { using } = usersOver(connect)
+const { using, assertMended } = usersOver(connect)
 
 /** Replaces pg_hba.conf of a running server. */
 async function admit(server: Server, line: string): Promise<void> {
@@ -91,10 +90,7 @@ for (const [index, installation] of installations().entries()) {
       async (t) => {
         const server = await servers.start()
         const relay = await Relay.start(server.port)
-        const work = (users: Users) =>
-          call === 'create' ? users.create(conspicuous) : users.drop(conspicuous.name)
         const prepare = async () => {
-          relay.relayAll()
           await forget(server)
           if (call === 'create') return
           await using(server.admin(), (users) => users.create(conspicuous))
@@ -102,26 +98,7 @@ for (const [index, installation] of installations().entries()) {
           const login = { user: conspicuous.name, password: conspicuous.password, database: 'app' }
           await server.query('SET ROLE NONE; CREATE TABLE own (x int)', login)
         }
-        await prepare()
-        await using(server.admin({ port: relay.port }), work)
-        const messages = relay.seen
-        t.true(messages > 10)
-        // the last message is the good-bye
-        for (let count = 0; count < messages - 1; count++) {
-          for (const forwardsNext of [false, true]) {
-            const what = `message ${count}, ${forwardsNext ? 'after' : 'before'} it got through`
-            await prepare()
-            const caller = new AbortController()
-            relay.silentAfter(count, forwardsNext, () => setTimeout(() => caller.abort(), 20))
-            const admin = server.admin({ port: relay.port, signal: caller.signal })
-            await assertUnreachable(t, using(admin, work), /gone away/, 5000, what)
-            await using(server.admin(), async (users) => {
-              await work(users)
-              t.deepEqual(await users.list(), call === 'create' ? [conspicuous.name] : [], what)
-              t.is(await users.works(conspicuous), call === 'create', what)
-            })
-          }
-        }
+        await assertMended(t, call, { server, relay, through: { port: relay.port }, prepare, least: 10 })
         await sleep(100)
         t.is(relay.open, 0)
         await relay.stop()

@@ -4,8 +4,7 @@ import test from 'ava'
 import { type Client, DatabaseError } from 'pg'
 import { type Account, Unreachable } from '../../shared/kubedb/databases/database.ts'
 import { connect } from '../../shared/kubedb/databases/users/postgres.ts'
-import type { Role } from '../../shared/values/nouns.ts'
-import { account, roles, usersOver } from './binding-users.ts'
+import { isAlive, roles, usersOver } from './binding-users.ts'
 import { installations, type Server, Servers } from './postgres-server.ts'
 
 const denied = '42501'
@@ -14,7 +13,7 @@ function login({ name, password }: Account, database = 'app') {
   return { user: name, password, database }
 }
 
-const { using, bind, unbind } = usersOver(connect)
+const { using, bind, unbind, bindEach, createAtOnce, wholeLife, ...claims } = usersOver(connect)
 
 /** @returns the SQLSTATE with which the work ended, or `ok` */
 async function outcome(work: Promise<unknown>): Promise<string> {
@@ -40,13 +39,6 @@ async function value(work: Promise<unknown[]>): Promise<unknown> {
   return typeof row === 'object' && row !== null ? Object.values(row)[0] : undefined
 }
 
-async function isAlive(client: Client): Promise<boolean> {
-  return client.query('SELECT 1').then(
-    () => true,
-    () => false,
-  )
-}
-
 for (const installation of installations()) {
   const servers = new Servers(installation)
   let shared: Promise<Server> | undefined
@@ -60,11 +52,7 @@ for (const installation of installations()) {
 
   test.serial(title('each role may do what it is for, and nothing beyond'), async (t) => {
     const server = await common()
-    const bound: Record<Role, Account> = {
-      owner: await bind(server),
-      readWrite: await bind(server, 'readWrite'),
-      readOnly: await bind(server, 'readOnly'),
-    }
+    const bound = await bindEach(server)
     await server.query(
       `CREATE TABLE books (id serial PRIMARY KEY, title text); INSERT INTO books (title) VALUES ('one');
        CREATE VIEW titles AS SELECT title FROM books; CREATE FUNCTION two() RETURNS int LANGUAGE sql AS 'SELECT 2'`,
@@ -192,31 +180,24 @@ for (const installation of installations()) {
 
   test.serial(title('the first binds of an instance may come all at once'), async (t) => {
     const server = await servers.start()
-    const accounts = Array.from({ length: 20 }, (_, index) => account(roles[index % roles.length]))
-    await Promise.all(accounts.map((made) => using(server.admin(), (users) => users.create(made))))
-    const [owner, writer, reader] = accounts
-    if (owner === undefined || writer === undefined || reader === undefined) return t.fail()
-    await server.query('CREATE TABLE t (x int)', login(owner))
-    await server.query('INSERT INTO t VALUES (1)', login(writer))
-    t.is(await value(server.query('SELECT x FROM t', login(reader))), 1)
-    t.deepEqual(await using(server.admin(), (users) => users.list()), accounts.map(({ name }) => name).sort())
-    await using(server.admin(), async (users) => {
-      for (const made of accounts) t.true(await users.works(made))
+    await claims.assertAllAtOnce(t, server, 20, async (accounts) => {
+      const [owner, writer, reader] = accounts
+      if (owner === undefined || writer === undefined || reader === undefined) return t.fail()
+      await server.query('CREATE TABLE t (x int)', login(owner))
+      await server.query('INSERT INTO t VALUES (1)', login(writer))
+      t.is(await value(server.query('SELECT x FROM t', login(reader))), 1)
+      // all with something to hand over, at once
+      await Promise.all(
+        accounts
+          .filter(({ role }) => role === 'owner')
+          .map((made) => server.query(`SET ROLE NONE; CREATE TABLE ${made.name} (x int)`, login(made))),
+      )
     })
-    // all with something to hand over, at once
-    await Promise.all(
-      accounts
-        .filter(({ role }) => role === 'owner')
-        .map((made) => server.query(`SET ROLE NONE; CREATE TABLE ${made.name} (x int)`, login(made))),
-    )
-    await Promise.all(accounts.map((made) => unbind(server, made)))
-    t.deepEqual(await using(server.admin(), (users) => users.list()), [])
   })
 
   test.serial(title('one account made many times at once is made once'), async (t) => {
     const server = await common()
-    const made = account()
-    await Promise.all(Array.from({ length: 8 }, () => using(server.admin(), (users) => users.create(made))))
+    const made = await createAtOnce(server, 8)
     t.is(await value(server.query('SELECT 1', login(made))), 1)
   })
 
@@ -337,13 +318,10 @@ for (const installation of installations()) {
     for (const role of roles) {
       const made = await bind(server, role)
       for (const [damage, statement] of Object.entries(damages)) {
-        await using(server.admin(), async (users) => {
-          t.true(await users.works(made))
+        const harm = async () => {
           await server.query(statement(made.name))
-          t.false(await users.works(made), `${role}: ${damage}`)
-          await users.create(made)
-          t.true(await users.works(made), `${role}: ${damage}`)
-        })
+        }
+        await claims.assertRepaired(t, server, made, harm, `${role}: ${damage}`)
         const group = { owner: 'osb_owner', readWrite: made.name, readOnly: made.name }[role]
         t.is(await value(server.query('SELECT current_user', login(made))), group, `${role}: ${damage}`)
       }
@@ -354,15 +332,13 @@ for (const installation of installations()) {
   test.serial(title('a membership granted by somebody else goes too'), async (t) => {
     const server = await common()
     const made = await bind(server, 'readOnly')
-    await server.query(
-      `CREATE ROLE granter SUPERUSER; GRANT osb_owner TO granter WITH ADMIN OPTION;
-       SET ROLE granter; GRANT osb_owner TO ${made.name} GRANTED BY CURRENT_USER; RESET ROLE`,
-    )
-    await using(server.admin(), async (users) => {
-      t.false(await users.works(made))
-      await users.create(made)
-      t.true(await users.works(made))
-    })
+    const harm = async () => {
+      await server.query(
+        `CREATE ROLE granter SUPERUSER; GRANT osb_owner TO granter WITH ADMIN OPTION;
+         SET ROLE granter; GRANT osb_owner TO ${made.name} GRANTED BY CURRENT_USER; RESET ROLE`,
+      )
+    }
+    await claims.assertRepaired(t, server, made, harm, 'a membership of somebody else')
     await server.query('DROP OWNED BY granter; DROP ROLE granter')
   })
 
@@ -382,15 +358,7 @@ for (const installation of installations()) {
   test.serial(
     title('works is false for an account that is not there, or has another password or role'),
     async (t) => {
-      const server = await common()
-      const made = await bind(server, 'readWrite')
-      await using(server.admin(), async (users) => {
-        t.false(await users.works(account()))
-        t.false(await users.works({ ...made, password: 'f'.repeat(32) }))
-        t.false(await users.works({ ...made, role: 'owner' }))
-        t.false(await users.works({ ...made, role: 'readOnly' }))
-        t.true(await users.works(made))
-      })
+      await claims.assertOnlyItselfWorks(t, await common())
     },
   )
 
@@ -534,21 +502,7 @@ for (const installation of installations()) {
   test.serial(title('drop and create touch no name that is not ours'), async (t) => {
     const server = await common()
     await server.query(`CREATE ROLE bystander LOGIN`)
-    await using(server.admin(), async (users) => {
-      for (const name of [
-        'bystander',
-        'postgres',
-        'osb_owner',
-        '',
-        `b${'a'.repeat(27)}`,
-        `b${'A'.repeat(26)}`,
-        `b${'a'.repeat(26)}\n`,
-      ]) {
-        await t.throwsAsync(users.drop(name), { message: /is not a user of this broker/ })
-        await t.throwsAsync(users.create({ ...account(), name }), { message: /is not a user of this broker/ })
-      }
-      t.false((await users.list()).includes('bystander'))
-    })
+    await claims.assertLeavesOthersAlone(t, server, ['bystander', 'postgres', 'osb_owner'])
     await server.query('DROP ROLE bystander')
   })
 
@@ -630,14 +584,7 @@ for (const installation of installations()) {
     const server = await servers.start(
       "log_statement = 'all'\nlog_min_messages = debug1\nlog_min_duration_statement = 0",
     )
-    const made = account()
-    await using(server.admin(), async (users) => {
-      await users.create(made)
-      await server.query(`ALTER ROLE ${made.name} PASSWORD NULL`)
-      await users.create(made)
-      await users.works(made)
-      await users.drop(made.name)
-    })
+    const made = await wholeLife(server, (name) => `ALTER ROLE ${name} PASSWORD NULL`)
     const log = await server.log()
     t.regex(log, /ALTER ROLE "b.*PASSWORD/s)
     t.false(log.includes(made.password))

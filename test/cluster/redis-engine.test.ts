@@ -1,39 +1,16 @@
-/** The sandbox's Redis: a real server, with what KubeDB's operator asks of one. */
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createClient, createCluster } from '@redis/client'
 import test from 'ava'
 import type { Instance } from '../../sandbox/engines/parts/engine.ts'
 import { redisEngine } from '../../sandbox/engines/redis.ts'
-import { openLoopbackAddresses } from '../../sandbox/machine/loopback.ts'
+import { useInstances } from './engine-instances.ts'
 import { until } from './operator-setting.ts'
 
-let home: string
-
-test.before(async () => {
-  home = await mkdtemp(join(tmpdir(), 'redis-'))
-  await chmod(home, 0o755)
+const { home, instance } = await useInstances(test, {
+  port: 6379,
+  username: 'default',
+  password: `it's a "\\ password #1`,
 })
-
-test.after.always(async () => {
-  await rm(home, { recursive: true, force: true })
-})
-
-async function instance(name: string, more: Partial<Instance> = {}): Promise<Instance> {
-  const addresses = await openLoopbackAddresses(join(home, `${name}.json`))
-  return {
-    name: `test/${name}`,
-    volume: 'first',
-    address: await addresses.addressOf(name, 6379),
-    username: 'default',
-    password: `it's a "\\ password #1`,
-    config: '',
-    spec: {},
-    ...more,
-  }
-}
 
 async function open({ address, username, password }: Pick<Instance, 'address' | 'username' | 'password'>) {
   const client = createClient({

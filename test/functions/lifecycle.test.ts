@@ -1,25 +1,23 @@
 /** Long stories: suspended and resumed, updates that are left alone or fail, a move to another cluster. */
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { chmod, copyFile, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
-import { Client } from 'pg'
 import { applyRoles } from '../../sandbox/broker/service-accounts.ts'
 import { startCluster } from '../../sandbox/cluster.ts'
 import { administratorOf } from '../../sandbox/control-plane/administrator.ts'
-import { ask } from '../../sandbox/control-plane/request.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { databaseName, instanceRecordName } from '../../shared/kubedb/records/names.ts'
 import { isObject, type JsonObject } from '../../shared/values/json.ts'
 import { type OsbAnswer, openBroker, type TestBroker } from '../support/broker.ts'
-import { at, objectIn, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
+import { at, atApiServer, objectIn, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { addressOf, canUse, databaseObject, inventoryOf, isEmpty, phaseIs } from '../support/inventory.ts'
 import { timePasses, twoHoursPass } from '../support/passing-time.ts'
 import { brief, credentialsIn, type Platform, platformOf } from '../support/platform.ts'
+import { rowsOf } from '../support/postgres.ts'
 import { setSwitches } from '../support/switches.ts'
 
 const calm = useCluster(test)
@@ -66,20 +64,14 @@ async function bound(
 /** What an application does with the credentials of its binding. */
 async function query(cluster: TestCluster, credentials: JsonObject, statement: string): Promise<unknown[]> {
   const host = textAt(credentials, 'host')
-  const client = new Client({
+  const connection = {
     host: addressOf(cluster, host) ?? host,
     port: 5432,
     user: textAt(credentials, 'username'),
     password: textAt(credentials, 'password'),
     database: textAt(credentials, 'database'),
-  })
-  await client.connect()
-  try {
-    const { rows } = await client.query<Record<string, unknown>>(statement)
-    return rows
-  } finally {
-    await client.end()
   }
+  return rowsOf(connection, statement)
 }
 
 test('suspended, bound and unbound meanwhile, resumed: the data is there, the unbound user is not', async (t) => {
@@ -431,20 +423,6 @@ async function anotherCluster(
   const { plane, names } = running
   const administrator = administratorOf(plane)
   await applyRoles(administrator, like.namespaces, [...kinds.values()])
-  const there: TestCluster = {
-    ...like,
-    url: plane.url,
-    caFile: plane.caFile,
-    adminToken: plane.adminToken,
-    kubeconfigFile: plane.kubeconfigFile,
-    names,
-    administrator,
-    ca: readFileSync(plane.caFile, 'utf8'),
-    ready: () => Promise.resolve(),
-    async admin(method, path, body, patchType) {
-      const answer = await ask(plane, method, path, body, patchType)
-      return { status: answer.status, body: objectIn(answer.body), text: answer.body }
-    },
-  }
+  const there = { ...atApiServer(like, plane, administrator), names }
   return { there, second: await open(t, there) }
 }

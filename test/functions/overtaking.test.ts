@@ -8,7 +8,7 @@ import test, { type ExecutionContext } from 'ava'
 import { turns } from '../../sandbox/machine/turns.ts'
 import { databaseName, instanceLabel, instanceRecordName } from '../../shared/kubedb/records/names.ts'
 import type { OsbAnswer } from '../support/broker.ts'
-import { at, useCluster } from '../support/cluster.ts'
+import { at, backupOf, useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
 import { type FaultLane, openFaultLane } from '../support/fault-lane.ts'
 import { holdBefore, shapesOf } from '../support/hold.ts'
@@ -446,16 +446,7 @@ onLane('a database that is removed by hand and made again under another UID', as
   t.is(changed.status, 422, brief(changed))
 
   // Restored from a backup of its object: another UID, the same labels.
-  const again = await cluster.admin('POST', cluster.databasesPath('postgreses'), {
-    apiVersion: at(body, 'apiVersion') ?? '',
-    kind: at(body, 'kind') ?? '',
-    metadata: {
-      name: databaseName(instanceId, 40),
-      labels: at(body, 'metadata', 'labels') ?? {},
-      annotations: at(body, 'metadata', 'annotations') ?? {},
-    },
-    spec: at(body, 'spec') ?? {},
-  })
+  const again = await cluster.admin('POST', cluster.databasesPath('postgreses'), backupOf(body))
   t.is(again.status, 201, again.text)
   await phaseIs(cluster, instanceId, 'Ready')
   const old = await platform.poll(instanceId, update)

@@ -9,7 +9,7 @@ import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
 import { databaseName } from '../../shared/kubedb/records/names.ts'
 import { JsonObject } from '../../shared/values/json.ts'
-import { at, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
+import { at, backupOf, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
 import { openFaultLane } from '../support/fault-lane.ts'
 import { bindingsOf } from '../support/inventory.ts'
@@ -238,16 +238,7 @@ test('a database made anew: its users come back when their binds are sent again'
   while ((await willing.admin('GET', path)).status !== 404) await delay(100)
   // As from a backup of its object before there were any bindings.
   const { configuration: _, ...spec } = v.parse(JsonObject, at(body, 'spec'))
-  const made = await willing.admin('POST', willing.databasesPath('redises'), {
-    apiVersion: at(body, 'apiVersion') ?? '',
-    kind: at(body, 'kind') ?? '',
-    metadata: {
-      name: databaseName(instanceId, 40),
-      labels: at(body, 'metadata', 'labels') ?? {},
-      annotations: at(body, 'metadata', 'annotations') ?? {},
-    },
-    spec,
-  })
+  const made = await willing.admin('POST', willing.databasesPath('redises'), { ...backupOf(body), spec })
   t.is(made.status, 201, made.text)
   for (;;) {
     const found = await willing.admin('GET', path)

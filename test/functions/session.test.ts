@@ -1,9 +1,9 @@
 /** A newcomer's session: everything in order, over HTTP, with a real PostgreSQL at the end of the URI. */
 import test from 'ava'
-import pg from 'pg'
 import { bindingPath, instancePath, useBroker } from '../support/broker.ts'
 import { textAt } from '../support/cluster.ts'
 import { credentialsIn } from '../support/platform.ts'
+import { rowsOf } from '../support/postgres.ts'
 import { runPrograms } from '../support/programs.ts'
 
 const broker = useBroker(test, { environment: { ADDRESSES: 'external' } })
@@ -18,15 +18,8 @@ test.afterEach.always('show what the functions logged', (t) => {
   if (!t.passed) t.log(broker.lines.join('\n'))
 })
 
-async function query(uri: string, statement: string): Promise<unknown[]> {
-  const client = new pg.Client({ connectionString: uri, connectionTimeoutMillis: 5000 })
-  await client.connect()
-  try {
-    return (await client.query(statement)).rows
-  } finally {
-    await client.end()
-  }
-}
+const query = (uri: string, statement: string): Promise<unknown[]> =>
+  rowsOf({ connectionString: uri, connectionTimeoutMillis: 5000 }, statement)
 
 test('catalog, provision, bind, work, update, unbind, deprovision', async (t) => {
   const catalog = await broker.get('/v2/catalog')

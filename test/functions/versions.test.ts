@@ -1,6 +1,5 @@
 /** What KubeDB on the cluster lacks is refused at once, and versions go only where its catalog lets them go. */
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,12 +7,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { applyRoles } from '../../sandbox/broker/service-accounts.ts'
 import { administratorOf } from '../../sandbox/control-plane/administrator.ts'
-import { ask } from '../../sandbox/control-plane/request.ts'
 import { startControlPlaneWithKinds } from '../../sandbox/control-plane/with-kinds.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { databaseName, instanceRecordName } from '../../shared/kubedb/records/names.ts'
 import { openBroker, type TestBroker } from '../support/broker.ts'
-import { at, objectIn, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
+import { at, atApiServer, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { shapeOf } from '../support/fault-call.ts'
 import { openFaultLane } from '../support/fault-lane.ts'
 import { inventoryOf, isEmpty } from '../support/inventory.ts'
@@ -42,20 +40,7 @@ async function bareCluster(t: ExecutionContext): Promise<TestCluster> {
   })
   const administrator = administratorOf(plane)
   await applyRoles(administrator, cluster.namespaces, [...kinds.values()])
-  return {
-    ...cluster,
-    url: plane.url,
-    caFile: plane.caFile,
-    adminToken: plane.adminToken,
-    kubeconfigFile: plane.kubeconfigFile,
-    administrator,
-    ca: readFileSync(plane.caFile, 'utf8'),
-    ready: () => Promise.resolve(),
-    async admin(method, path, body, patchType) {
-      const answer = await ask(plane, method, path, body, patchType)
-      return { status: answer.status, body: objectIn(answer.body), text: answer.body }
-    },
-  }
+  return atApiServer(cluster, plane, administrator)
 }
 
 const errors = (broker: TestBroker) => broker.lines.filter((line) => line.includes('"level":"error"'))

@@ -20,6 +20,7 @@ import * as v from 'valibot'
 import type { Namespaces } from '../../generate/roles.ts'
 import { applyRoles } from '../../sandbox/broker/service-accounts.ts'
 import { type Administrator, administratorOf } from '../../sandbox/control-plane/administrator.ts'
+import type { ControlPlane } from '../../sandbox/control-plane/control-plane.ts'
 import { ask, type Endpoint, mintToken, type PatchType } from '../../sandbox/control-plane/request.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { isObject, type Json, JsonObject } from '../../shared/values/json.ts'
@@ -142,6 +143,25 @@ export function newCluster(): TestCluster & { close(): Promise<void> } {
   }
 }
 
+/** @returns the same namespaces at another API server, where they and their roles are already */
+export function atApiServer(
+  like: TestCluster,
+  plane: ControlPlane,
+  administrator: Administrator,
+): TestCluster {
+  return {
+    ...like,
+    url: plane.url,
+    caFile: plane.caFile,
+    adminToken: plane.adminToken,
+    kubeconfigFile: plane.kubeconfigFile,
+    administrator,
+    ca: readFileSync(plane.caFile, 'utf8'),
+    ready: () => Promise.resolve(),
+    admin: requestsTo(plane),
+  }
+}
+
 function requestsTo(endpoint: Endpoint): TestCluster['admin'] {
   return async function request(method, path, body, patchType) {
     const answer = await ask(endpoint, method, path, body, patchType)
@@ -165,6 +185,20 @@ export function at(value: Json | undefined, ...path: (string | number)[]): Json 
     if (Array.isArray(inner)) return typeof key === 'number' ? inner.at(key) : undefined
     return isObject(inner) && Object.hasOwn(inner, key) ? inner[key] : undefined
   }, value)
+}
+
+/** @returns what a backup has of an object: none of what only the cluster that it lived in can say */
+export function backupOf(object: JsonObject): JsonObject {
+  return {
+    apiVersion: at(object, 'apiVersion') ?? '',
+    kind: at(object, 'kind') ?? '',
+    metadata: {
+      name: textAt(object, 'metadata', 'name'),
+      labels: at(object, 'metadata', 'labels') ?? {},
+      annotations: at(object, 'metadata', 'annotations') ?? {},
+    },
+    spec: at(object, 'spec') ?? {},
+  }
 }
 
 /** @throws when there is no text at the path */

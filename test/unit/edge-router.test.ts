@@ -12,6 +12,7 @@ import test, { type ExecutionContext } from 'ava'
 import { resolveServiceNames } from '../../sandbox/broker/names.ts'
 import { router } from '../../shared/gateway/router.ts'
 import { type Route, routes } from '../../shared/routes.ts'
+import { inDuplex } from '../support/duplex.ts'
 import { captureLog } from './function-process.ts'
 
 const log = captureLog()
@@ -156,23 +157,7 @@ test('bodies stream both ways', async (t) => {
     for await (const chunk of q) s.write(chunk)
     s.end()
   })
-  const parts: string[] = []
-  await new Promise<void>((resolve, reject) => {
-    const outgoing = request(
-      { port, host: '127.0.0.1', method: 'PUT', path: '/v2/service_instances/i', agent: false },
-      (response) => {
-        response.setEncoding('utf8').on('data', (part: string) => {
-          parts.push(part)
-          // The next part is sent only after the answer's last one came.
-          if (parts.length === 1) outgoing.write('one;')
-          else outgoing.end()
-        })
-        response.on('end', resolve)
-      },
-    )
-    outgoing.on('error', reject)
-    outgoing.flushHeaders()
-  })
+  const parts = await inDuplex(port)
   t.deepEqual(parts, ['ready;', 'one;'])
 })
 

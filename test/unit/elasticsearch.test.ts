@@ -4,15 +4,11 @@ import test from 'ava'
 import { elasticsearch } from '../../shared/kubedb/databases/elasticsearch.ts'
 import { at } from '../../shared/kubedb/databases/parts/spec.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { hostile, issuer, issuerRef, other, reachIn, testRefused, testsOf } from './kind-changes.ts'
+import { claim, hostile, issuer, issuerRef, other, reachIn, testRefused, testsOf } from './kind-changes.ts'
 import * as step from './kind-steps.ts'
 
 const { asked, testChanges, testNoWay } = testsOf(elasticsearch, 'elasticsearch')
 const inside = { addresses: 'cluster', instance: 'i' } as const
-const claim = (size: string) => ({
-  accessModes: ['ReadWriteOnce'],
-  resources: { requests: { storage: size } },
-})
 const combined = { replicas: 1, storageType: 'Durable', storage: claim('10Gi') }
 const build = (template: JsonObject, wanted: object = {}) =>
   elasticsearch.build(template, { version: 'xpack-9.2.3', ...wanted }, inside)

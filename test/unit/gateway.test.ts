@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { type Gateway, type GatewayOptions, startGateway } from '../../sandbox/broker/gateway.ts'
 import type { FunctionName } from '../../shared/routes.ts'
+import { inDuplex } from '../support/duplex.ts'
 
 /** Starts a gateway whose functions are the given programs. */
 async function gatewayFor(
@@ -255,24 +256,7 @@ test('bodies stream both ways', async (t) => {
       `s.setHeader('X-Word', 'ä'); s.write('ready;'); for await (const c of q) s.write(c); s.end()`,
     ),
   })
-  const parts: string[] = []
-  await new Promise<void>((resolve, reject) => {
-    const outgoing = request(
-      { port: gateway.port, host: '127.0.0.1', method: 'PUT', path: '/v2/service_instances/i', agent: false },
-      (response) => {
-        t.is(response.headers['x-word'], 'ä')
-        response.setEncoding('utf8').on('data', (part: string) => {
-          parts.push(part)
-          // The next part is sent only after the answer's last one came.
-          if (parts.length === 1) outgoing.write('one;')
-          else outgoing.end()
-        })
-        response.on('end', resolve)
-      },
-    )
-    outgoing.on('error', reject)
-    outgoing.flushHeaders()
-  })
+  const parts = await inDuplex(gateway.port, (answer) => t.is(answer.headers['x-word'], 'ä'))
   t.deepEqual(parts, ['ready;', 'one;'])
 })
 

@@ -8,6 +8,11 @@ import { shippedPlan } from '../support/shipped-catalog.ts'
 import type { Steps } from './kind-steps.ts'
 
 const inside = { addresses: 'cluster', instance: '6f0a1c6e' } as const
+/** A disk of a database. */
+export const claim = (size: string) => ({
+  accessModes: ['ReadWriteOnce'],
+  resources: { requests: { storage: size } },
+})
 export const issuer = { kind: 'ClusterIssuer', name: 'internal-ca' } as const
 export const issuerRef = { apiGroup: 'cert-manager.io', ...issuer }
 export const other = { kind: 'Issuer', name: 'own-ca' } as const

@@ -3,15 +3,11 @@ import { MongoClient } from 'mongodb'
 import type { Reach } from '../../shared/kubedb/databases/database.ts'
 import { mongodb } from '../../shared/kubedb/databases/mongodb.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { hostile, issuer, issuerRef, testRefused, testsOf } from './kind-changes.ts'
+import { claim, hostile, issuer, issuerRef, testRefused, testsOf } from './kind-changes.ts'
 import * as step from './kind-steps.ts'
 
 const { asked, planned, testChanges, testNoWay } = testsOf(mongodb, 'mongodb')
 const inside = { addresses: 'cluster', instance: 'i' } as const
-const claim = (size: string) => ({
-  accessModes: ['ReadWriteOnce'],
-  resources: { requests: { storage: size } },
-})
 const single = { replicas: 1, storageType: 'Durable', storage: claim('10Gi') }
 const build = (template: JsonObject, wanted: object = {}) =>
   mongodb.build(template, { version: '8.0.17', ...wanted }, inside)

@@ -2,14 +2,12 @@ import { createClient } from '@redis/client'
 import test from 'ava'
 import { redis } from '../../shared/kubedb/databases/redis.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { hostile, issuer, issuerRef, reachIn, testRefused, testsOf } from './kind-changes.ts'
+import { claim, hostile, issuer, issuerRef, reachIn, testRefused, testsOf } from './kind-changes.ts'
 import * as step from './kind-steps.ts'
 
 const { asked, testChanges, testNoWay } = testsOf(redis, 'redis')
 const inside = { addresses: 'cluster', instance: 'i' } as const
-const disk = {
-  storage: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Gi' } } },
-}
+const disk = { storage: claim('10Gi') }
 const build = (template: JsonObject, wanted: object = {}) =>
   redis.build(template, { version: '8.2.2', ...wanted }, inside)
 
