@@ -81,6 +81,10 @@ const Versions = v.record(
       version: v.string(),
       distribution: v.optional(v.string()),
       authPlugin: v.optional(v.string()),
+      /** Under whom its servers run. */
+      runAsUser: v.number(),
+      /** By default the group of the same number. */
+      runAsGroup: v.optional(v.number()),
       /** Has this version an image of MySQL's router? */
       router: v.optional(v.boolean()),
       deprecated: v.optional(v.boolean()),
@@ -247,7 +251,7 @@ async function seedVersions(plane: Endpoint, crds: readonly Crd[]): Promise<void
     const stored = storedVersion(crd)
     const spec = stored.schema.openAPIV3Schema.properties?.spec ?? {}
     await Promise.all(
-      versions.map(({ name, router, ...facts }) =>
+      versions.map(({ name, router, runAsUser, runAsGroup, ...facts }) =>
         apply(plane, `${collection(crd, stored.name)}/${name}`, {
           apiVersion: `${crd.spec.group}/${stored.name}`,
           kind,
@@ -255,6 +259,7 @@ async function seedVersions(plane: Endpoint, crds: readonly Crd[]): Promise<void
           spec: {
             ...placeholders(spec, facts.version),
             ...(router ? { router: placeholder(spec.properties?.router ?? {}, facts.version) } : {}),
+            securityContext: { runAsUser, ...(runAsGroup === undefined ? {} : { runAsGroup }) },
             ...facts,
           },
         }),

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { type RequestOptions, request } from 'node:https'
+import { Agent, type RequestOptions, request } from 'node:https'
 import { text } from 'node:stream/consumers'
 import { KubeConfig } from '@kubernetes/client-node'
 import type { Administrator } from './administrator.ts'
@@ -44,6 +44,7 @@ export async function clusterOfKubeconfig(): Promise<ForeignCluster> {
 }
 
 function administratorOf(config: KubeConfig, server: URL): Administrator {
+  let agent: Agent | undefined
   return async function administrator(method, path, body, patchType = 'application/merge-patch+json') {
     const content = body === undefined ? undefined : JSON.stringify(body)
     const options: RequestOptions = {
@@ -58,6 +59,9 @@ function administratorOf(config: KubeConfig, server: URL): Administrator {
       },
     }
     await config.applyToHTTPSOptions(options)
+    // One that keeps its connections: the client makes another for every request.
+    agent ??= new Agent({ ...(options.agent instanceof Agent ? options.agent.options : {}), keepAlive: true })
+    options.agent = agent
     return new Promise((resolve, reject) => {
       const outgoing = request(new URL(path, server), options, (answer) => {
         text(answer).then((body) => resolve({ status: answer.statusCode ?? 0, body }), reject)

@@ -340,7 +340,8 @@ testUpstream("the versions we seed are facts of KubeDB's catalog", async (t) => 
   const Seeds = v.record(v.string(), v.array(v.looseObject({ name: v.string() })))
   const seeds = v.parse(Seeds, parse(await readFile(join(ownFolder, 'versions.yaml'), 'utf8')))
   for (const [kind, versions] of Object.entries(seeds)) {
-    for (const version of versions) {
+    // Under whom their servers run is held against what KubeDB's webhooks make of it: test/kubedb-webhooks.
+    for (const { runAsUser: _user, runAsGroup: _group, ...version } of versions) {
       t.deepEqual(
         { kind, ...version },
         facts.find((fact) => fact.kind === kind && fact.name === version.name) ?? {},

@@ -1,6 +1,7 @@
 import test from 'ava'
 import { createReady, findPostgres, opsManifest, postgresManifest } from './operator-postgres.ts'
 import { createNamespace, Named, refusalOf, resources, useSetting } from './operator-setting.ts'
+import { refusedPostgreses, refusedPostgresOps } from './refused-writes.ts'
 
 const setting = useSetting(test)
 const namespace = 'webhooks'
@@ -19,84 +20,7 @@ const container = (more: object) => ({
   podTemplate: { spec: { containers: [{ name: 'postgres', ...more }] } },
 })
 
-const refusedDatabases: [title: string, spec: object, kind: 'mutators' | 'validators', words: string][] = [
-  [
-    'halted with DoNotTerminate',
-    { halted: true, deletionPolicy: 'DoNotTerminate' },
-    'mutators',
-    "Can't halt, since termination policy is 'DoNotTerminate'",
-  ],
-  [
-    'Durable without storage',
-    { storage: undefined },
-    'validators',
-    'spec.storage is missing for durable storage type',
-  ],
-  [
-    'Durable without a size',
-    { storage: { accessModes: ['ReadWriteOnce'] } },
-    'validators',
-    'missing ResourceStorage request',
-  ],
-  [
-    'Durable of size 0',
-    { storage: { resources: { requests: { storage: '0' } } } },
-    'validators',
-    'invalid ResourceStorage request',
-  ],
-  [
-    'an unknown StorageClass',
-    { storage: { storageClassName: 'gold', resources: { requests: { storage: '1Gi' } } } },
-    'validators',
-    'spec.storage.storageClassName "gold" not found',
-  ],
-  [
-    'Ephemeral with Halt',
-    { storageType: 'Ephemeral', storage: undefined, deletionPolicy: 'Halt' },
-    'validators',
-    "'spec.deletionPolicy: Halt' can not be used for 'Ephemeral' storage",
-  ],
-  [
-    'no replicas',
-    { replicas: 0 },
-    'validators',
-    'spec.replicas "0" invalid. Value must be greater than zero',
-  ],
-  [
-    'another settings file',
-    { configuration: { inline: { 'postgresql.conf': '' } } },
-    'validators',
-    'invalid configuration source found in spec.configuration.applyConfig. only "user.conf" is allowed',
-  ],
-  [
-    'sslMode without tls',
-    { sslMode: 'require' },
-    'validators',
-    "can't have require set to postgres.Spec.SSLMode when postgres.Spec.TLS is null",
-  ],
-  [
-    'an external Secret without a name',
-    { authSecret: { name: '', externallyManaged: true } },
-    'validators',
-    'for externallyManaged auth secret, user must configure "spec.authSecret.name"',
-  ],
-  [
-    'a health check without period',
-    { healthChecker: { periodSeconds: 0 } },
-    'validators',
-    'spec.healthCheck.periodSeconds: can not be less than 1',
-  ],
-  [
-    'a hasty election',
-    {
-      leaderElection: { electionTick: 1, heartbeatTick: 1, maximumLagBeforeFailover: 1, period: '1s' },
-    },
-    'validators',
-    'ElectionTick must be greater than HeartbeatTick',
-  ],
-]
-
-for (const [title, spec, kind, words] of refusedDatabases)
+for (const [title, spec, kind, words] of refusedPostgreses)
   test(`a database is refused: ${title}`, async (t) => {
     const manifest = postgresManifest(namespace, 'refused', spec)
     t.deepEqual(await refusalOf(setting.kube.create(resources.postgreses, manifest)), denied(kind, words))
@@ -176,59 +100,7 @@ test('halting sets the deletion policy to Halt, at every write', async (t) => {
   t.is((await findPostgres(kube, namespace, 'halting'))?.spec.deletionPolicy, 'Halt')
 })
 
-const refusedOps: [title: string, type: string, spec: object, field: string, words: string][] = [
-  [
-    'a version that does not exist',
-    'UpdateVersion',
-    { updateVersion: { targetVersion: '99.0' } },
-    'spec.updateVersion',
-    'upgrade from version 17.5 to 99.0 is not supported',
-  ],
-  [
-    'a downgrade',
-    'UpdateVersion',
-    { updateVersion: { targetVersion: '16.13' } },
-    'spec.updateVersion',
-    'upgrade from version 17.5 to 16.13 is not supported',
-  ],
-  [
-    'a smaller disk',
-    'VolumeExpansion',
-    { volumeExpansion: { mode: 'Online', postgres: '512Mi' } },
-    'spec.volumeExpansion',
-    'desired Postgres storage size must be greater than current storage. Current storage: 1Gi',
-  ],
-  [
-    'no replicas',
-    'HorizontalScaling',
-    { horizontalScaling: { replicas: 0 } },
-    'spec.horizontalScaling',
-    "`spec.horizontalScaling.Replicas` can't be less than or equal 0",
-  ],
-  [
-    'a block that is missing',
-    'VerticalScaling',
-    {},
-    'spec.verticalScaling',
-    '`spec.verticalScaling` nil not supported in VerticalScaling type',
-  ],
-  [
-    'nothing to reconfigure',
-    'Reconfigure',
-    { configuration: { applyConfig: { 'other.conf': '' } } },
-    'spec.configuration',
-    'at least one of `RemoveCustomConfig`, `ConfigSecret`, `Tuning` or `ApplyConfig` must be specified',
-  ],
-  [
-    'a Secret that does not exist',
-    'RotateAuth',
-    { authentication: { secretRef: { name: 'nowhere' } } },
-    'spec.authentication',
-    'referenced secret webhooks/nowhere not found',
-  ],
-]
-
-for (const [title, type, spec, field, words] of refusedOps)
+for (const [title, type, spec, field, words] of refusedPostgresOps)
   test(`an OpsRequest is refused with a cause: ${title}`, async (t) => {
     const manifest = opsManifest(namespace, 'refused', 'pg', type, spec)
     const refusal = await refusalOf(setting.kube.create(resources.postgresOpsRequests, manifest))

@@ -6,7 +6,12 @@ import type { Draft } from '../../shared/kubedb/cluster/cluster.ts'
 import type { Database } from '../../shared/kubedb/databases/database.ts'
 import { planUpdate, type UpdatePlan } from '../../shared/kubedb/instances/planner.ts'
 import { targetOf } from '../../shared/kubedb/instances/target.ts'
-import type { InstanceRecord, Resolved, Target } from '../../shared/kubedb/records/instance-record.ts'
+import {
+  databaseOf,
+  type InstanceRecord,
+  type Resolved,
+  type Target,
+} from '../../shared/kubedb/records/instance-record.ts'
 import { draftOpsRequest, draftPatch } from '../../shared/kubedb/steps/step-draft.ts'
 import { checkParameters } from '../../shared/osb/parameters/parameters.ts'
 import { BrokerError } from '../../shared/values/errors.ts'
@@ -15,7 +20,8 @@ import type { Parameters, Setting } from '../../shared/values/nouns.ts'
 import type { Shipped } from './shipped-catalog.ts'
 
 const prefix = 'example.com'
-const instanceId = '6f0a1c6e-8f7c-4a3e-9d52-3f1f4f0c2a11'
+/** Of every instance here. */
+export const instanceId = '6f0a1c6e-8f7c-4a3e-9d52-3f1f4f0c2a11'
 
 /** @returns the plan with what depends on the cluster: issuers and storage classes */
 export function withClusterOffers({ plan, kind }: Shipped): Shipped {
@@ -90,10 +96,16 @@ const topologies: { [kind: string]: JsonObject[] } = {
   Postgres: [
     { replicas: 3, standbyMode: 'Warm', streamingMode: 'Synchronous' },
     { storageType: 'Ephemeral' },
+    { replicas: 2, standbyMode: 'Hot', streamingMode: 'Asynchronous' },
   ],
   MySQL: [
     { replicas: 3, topology: { mode: 'GroupReplication' } },
     { replicas: 5, topology: { mode: 'GroupReplication', group: { mode: 'Multi-Primary' } } },
+    {
+      replicas: 3,
+      topology: { mode: 'GroupReplication', group: { mode: 'Single-Primary' } },
+      storageType: 'Ephemeral',
+    },
     { storageType: 'Ephemeral' },
   ],
   MongoDB: [
@@ -108,6 +120,13 @@ const topologies: { [kind: string]: JsonObject[] } = {
     },
     { storageType: 'Ephemeral', replicas: 3, replicaSet: { name: 'rs0' } },
     { storageType: 'Ephemeral', shardTopology: { shard: { shards: 1 } } },
+    {
+      shardTopology: {
+        shard: { shards: 1, replicas: 1 },
+        configServer: { replicas: 1 },
+        mongos: { replicas: 1 },
+      },
+    },
   ],
   Redis: [
     { mode: 'Cluster' },
@@ -130,6 +149,14 @@ const topologies: { [kind: string]: JsonObject[] } = {
     {
       storageType: 'Ephemeral',
       topology: { master: { replicas: 1 }, data: { replicas: 1 }, ingest: { replicas: 1 } },
+    },
+    {
+      topology: {
+        master: { replicas: 3 },
+        ingest: { replicas: 1 },
+        dataHot: { replicas: 1 },
+        dataContent: { replicas: 1 },
+      },
     },
   ],
 }
@@ -213,6 +240,9 @@ export function targetOrRefusal(...wish: ArgumentsOf<typeof targetFor>): Target 
 
 type ArgumentsOf<F> = F extends (...args: infer A) => unknown ? A : never
 
+/** @returns where the database of every instance here is, which is one and the same */
+export const recordedDatabase = (kind: Database) => databaseOf(kind, 'default', instanceId)
+
 /** @returns the record of an instance of the plan that was made as the target says */
 export function recordOf({ plan, kind }: Shipped, target: Target): InstanceRecord {
   return {
@@ -237,7 +267,7 @@ export function recordOf({ plan, kind }: Shipped, target: Target): InstanceRecor
       started: '2026-11-24T06:00:00Z',
       description: '',
     },
-    database: { kind: kind.kind, namespace: 'default', name: 'osb-6f0a1c6e' },
+    database: recordedDatabase(kind),
     uid: 'u',
     resourceVersion: '1',
   }

@@ -1,9 +1,5 @@
 /** Upgrades as KubeDB's own catalog of versions allows them, and what the platform's user is told of the others. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import test from 'ava'
-import * as v from 'valibot'
-import { parse } from 'yaml'
 import type { Database } from '../../shared/kubedb/databases/database.ts'
 import { elasticsearch } from '../../shared/kubedb/databases/elasticsearch.ts'
 import { memcached } from '../../shared/kubedb/databases/memcached.ts'
@@ -17,38 +13,9 @@ import { upgradeObstacle } from '../../shared/kubedb/instances/upgrades.ts'
 import type { VersionFacts } from '../../shared/kubedb/instances/versions.ts'
 import { distribution } from '../../shared/values/semver.ts'
 import { allPlans } from '../support/shipped-catalog.ts'
+import { catalogVersions } from '../support/version-facts.ts'
 
-const Ranges = v.union([v.array(v.string()), v.record(v.string(), v.array(v.string()))])
-const Seeds = v.record(
-  v.string(),
-  v.array(
-    v.object({
-      name: v.string(),
-      version: v.string(),
-      distribution: v.optional(v.string()),
-      // KubeDB states none for RabbitMQ
-      updateConstraints: v.optional(
-        v.object({ allowlist: v.optional(Ranges, []), denylist: v.optional(Ranges, []) }),
-        {},
-      ),
-    }),
-  ),
-)
-const file = join(import.meta.dirname, '../../sandbox/crds/versions.yaml')
-const seeds = v.parse(Seeds, parse(readFileSync(file, 'utf8')))
-
-const catalogOf = (kind: string): VersionFacts[] =>
-  (seeds[`${kind}Version`] ?? []).map(({ name, version, distribution, updateConstraints }) => ({
-    name,
-    version,
-    distribution,
-    baseOS: undefined,
-    deprecated: false,
-    allow: updateConstraints.allowlist,
-    deny: updateConstraints.denylist,
-  }))
-
-const upgrade = (kind: Database, from: string, to: string, versions = catalogOf(kind.kind), spec = {}) =>
+const upgrade = (kind: Database, from: string, to: string, versions = catalogVersions(kind), spec = {}) =>
   upgradeObstacle(kind, from, to, versions, spec)
 
 const allowed: [Database, string, string][] = [
@@ -108,7 +75,7 @@ for (const [kind, from, to, why] of refused) {
 }
 
 test('MySQL has ranges of its own for each topology', (t) => {
-  const versions = catalogOf('MySQL').map((version) =>
+  const versions = catalogVersions(mysql).map((version) =>
     version.name === '8.4.8' ? { ...version, deny: { groupReplication: ['>= 9'], standalone: [] } } : version,
   )
   t.is(upgrade(mysql, '8.4.8', '9.1.0', versions), undefined)
@@ -122,7 +89,7 @@ test('MySQL has ranges of its own for each topology', (t) => {
 
 test('what is deprecated, or of another base image, is no target', (t) => {
   const versions = (more: Partial<VersionFacts>) =>
-    catalogOf('Postgres').map((version) =>
+    catalogVersions(postgres).map((version) =>
       version.name === '18.3' ? { ...version, ...more } : { ...version, baseOS: 'alpine' },
     )
   t.regex(upgrade(postgres, '17.9', '18.3', versions({ deprecated: true })) ?? '', /18\.3 is deprecated/)
@@ -134,7 +101,7 @@ test('what is deprecated, or of another base image, is no target', (t) => {
 })
 
 test('ranges that are not understood are left to KubeDB', (t) => {
-  const versions = catalogOf('Postgres').map((version) => ({ ...version, allow: ['the next one'] }))
+  const versions = catalogVersions(postgres).map((version) => ({ ...version, allow: ['the next one'] }))
   t.is(upgrade(postgres, '17.9', '18.3', versions), undefined)
 })
 
@@ -143,7 +110,7 @@ const deadEnds: { readonly [kind: string]: readonly string[] } = { Redis: ['7.2.
 
 for (const { plan, kind } of allPlans()) {
   test(`${plan.serviceName} ${plan.name}: from every version that is offered there is a way to the newest, by offered ones`, (t) => {
-    const known = catalogOf(kind.kind)
+    const known = catalogVersions(kind)
     const offered = [...new Set([plan.version, ...(plan.parameters.version?.enum ?? [])])].sort(
       compareVersions,
     )

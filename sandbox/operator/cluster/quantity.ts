@@ -25,3 +25,17 @@ export function parseQuantity(quantity: string | number): number {
     throw new Error(`"${quantity}" is not a quantity: write a number with a unit, such as 500m or 10Gi`)
   return Number(match[1]) * factor
 }
+
+const binary = ['Ei', 'Pi', 'Ti', 'Gi', 'Mi', 'Ki']
+const decimal = ['E', 'P', 'T', 'G', 'M', 'k', '', 'm', 'u', 'n']
+
+/** The same quantity as Kubernetes writes it: the largest unit of its family in which it is a whole number. */
+export function canonicalQuantity(quantity: string): string {
+  const number = parseQuantity(quantity)
+  const family = /i$/.test(quantity) ? [...binary, ''] : decimal
+  const unit = family.find((one) => {
+    const count = number / (suffixes[one] ?? 1)
+    return Math.abs(count) >= 1 && Math.abs(count - Math.round(count)) < 1e-9
+  })
+  return unit === undefined ? quantity : `${Math.round(number / (suffixes[unit] ?? 1))}${unit}`
+}

@@ -5,7 +5,7 @@ import { type Database, Part, type Spec, Version } from '../cluster/resources.ts
 import { partAt } from '../cluster/spec-path.ts'
 import { basicAuth } from './parts/auth.ts'
 import * as complaints from './parts/complaints.ts'
-import { authSecretDefaults, initResources, podTemplateOf } from './parts/defaults.ts'
+import { authSecretDefaults, emptyTemplate, initResources, podTemplateOf } from './parts/defaults.ts'
 import { kept, kindOf } from './parts/description.ts'
 import type { Component, OpsContext } from './parts/kind.ts'
 import { resourcesOf } from './parts/kind.ts'
@@ -60,6 +60,7 @@ const ElasticsearchSpec = v.looseObject({
   disableSecurity: v.optional(v.boolean(), false),
   maxUnavailable: v.exactOptional(v.union([v.number(), v.string()])),
   internalUsers: v.exactOptional(v.record(v.string(), User)),
+  heapSizePercentage: v.exactOptional(v.number()),
   secureConfigSecret: v.exactOptional(v.looseObject({})),
   kernelSettings: v.exactOptional(
     v.looseObject({
@@ -149,6 +150,7 @@ export const elasticsearch = kindOf({
         data: (newPassword) => ({ username, password: newPassword() }),
       })),
   defaults: {
+    traits: { plainInit: true },
     pods: (spec) => (parsed(spec).topology ? undefined : nodePods),
     own: ownDefaults,
   },
@@ -277,7 +279,10 @@ function ownDefaults(db: Database, version: Version) {
       suffix: given.suffix || role,
       replicas,
       ...available(replicas, given.maxUnavailable),
-      podTemplate: podTemplateOf(given.podTemplate, db, version, nodePods),
+      podTemplate: podTemplateOf(given.podTemplate, db, version, nodePods, {
+        ownAccount: false,
+        plainInit: true,
+      }),
     }
   }
   return {
@@ -288,19 +293,31 @@ function ownDefaults(db: Database, version: Version) {
             // KubeDB's defaulter goes through the roles one by one and has forgotten this one.
             Object.entries(own.topology).map(([key, given]) => [
               key,
-              key === 'coordinating' ? given : node(given, roleOf(key)),
+              key === 'coordinating' ? withEmptyTemplate(given) : node(given, roleOf(key)),
             ]),
           ),
         }
       : available(db.spec.replicas ?? 1, own.maxUnavailable)),
+    heapSizePercentage: own.heapSizePercentage ?? 50,
     kernelSettings: kernelDefaults(own.kernelSettings),
     ...(own.disableSecurity ? {} : { ...userDefaults(db, version), ...certificateDefaults(db, version) }),
   }
 }
 
+function withEmptyTemplate({ podTemplate, ...node }: Node) {
+  return {
+    ...node,
+    podTemplate: { ...emptyTemplate, ...podTemplate, spec: { ...emptyTemplate.spec, ...podTemplate?.spec } },
+  }
+}
+
 function withServiceAccount({ spec: { podTemplate }, metadata: { name } }: Database) {
   const serviceAccountName = podTemplate?.spec?.serviceAccountName || name
-  return { ...podTemplate, spec: { ...podTemplate?.spec, serviceAccountName } }
+  return {
+    ...emptyTemplate,
+    ...podTemplate,
+    spec: { ...emptyTemplate.spec, ...podTemplate?.spec, serviceAccountName },
+  }
 }
 
 function roleOf(key: string): string {
@@ -308,8 +325,8 @@ function roleOf(key: string): string {
 }
 
 function kernelDefaults(given: v.InferOutput<typeof ElasticsearchSpec>['kernelSettings']): object {
-  const settings = { disableDefaults: false, sysctls: [], ...given }
-  if (settings.disableDefaults) return settings
+  const { disableDefaults, ...settings } = { sysctls: [], ...given }
+  if (disableDefaults) return { disableDefaults, ...settings }
   const sysctls = settings.sysctls.some(({ name }: { name: string }) => name === 'vm.max_map_count')
     ? settings.sysctls
     : [...settings.sysctls, { name: 'vm.max_map_count', value: '262144' }]

@@ -3,7 +3,7 @@ import { type Database, Part, type Spec, type Version } from '../cluster/resourc
 import { partAt } from '../cluster/spec-path.ts'
 import { basicAuth } from './parts/auth.ts'
 import * as complaints from './parts/complaints.ts'
-import { initResources, podTemplateOf } from './parts/defaults.ts'
+import { emptyTemplate, initResources, podTemplateOf } from './parts/defaults.ts'
 import { kindOf } from './parts/description.ts'
 import type { Block, Component, OpsContext } from './parts/kind.ts'
 import { governingServiceName, replicasOf, withSuffix } from './parts/offshoots.ts'
@@ -38,6 +38,8 @@ const ports = { broker: 9092, controller: 9093, local: 29092 }
 
 const rules = fieldRules('Kafka')
 
+const nodeTraits = { ownAccount: false, plainInit: true } as const
+
 export const kafka = kindOf({
   kind: 'Kafka',
   plural: 'kafkas',
@@ -58,6 +60,7 @@ export const kafka = kindOf({
   unserved: (spec) => (parsed(spec).enableSSL ? "the sandbox's operator runs no Kafka with TLS" : undefined),
   defaults: {
     failureThreshold: 3,
+    traits: nodeTraits,
     certificates: () => switchedTlsAliases,
     pods: (spec, version) => (parsed(spec).topology ? undefined : podsOf(version)),
     own: ownDefaults,
@@ -158,7 +161,7 @@ function ownDefaults(db: Database, version: Version) {
   const { topology } = parsed(db.spec)
   const cluster = clusterIdOf(db)
   const template = (part: Part) => {
-    const complete = podTemplateOf(part.podTemplate, db, version, podsOf(version))
+    const complete = podTemplateOf(part.podTemplate, db, version, podsOf(version), nodeTraits)
     const containers = (complete.spec?.containers ?? []).map((one) =>
       one.name === 'kafka' && !one.env?.some(({ name }) => name === clusterId)
         ? { ...one, env: [...(one.env ?? []), { name: clusterId, value: cluster }] }
@@ -174,7 +177,10 @@ function ownDefaults(db: Database, version: Version) {
       ? [[role, { ...given, suffix: given.suffix || role, replicas, podTemplate: template(given) }]]
       : []
   })
-  return { topology: { ...topology, ...Object.fromEntries(nodes) } }
+  return {
+    podTemplate: { ...emptyTemplate, ...db.spec.podTemplate },
+    topology: { ...topology, ...Object.fromEntries(nodes) },
+  }
 }
 
 const clusterId = 'KAFKA_CLUSTER_ID'

@@ -30,12 +30,9 @@ export const mariadb: Kind = {
     hasPrimary: false,
     defaults: {
       own({ spec }) {
-        if (!isClustered(spec)) return {}
-        const { topology, wsrepSSTMethod } = v.parse(MariaDBSpec, spec)
-        return {
-          topology: topology ?? { mode: 'GaleraCluster' },
-          wsrepSSTMethod: wsrepSSTMethod ?? 'rsync',
-        }
+        const { topology, wsrepSSTMethod = 'rsync' } = v.parse(MariaDBSpec, spec)
+        if (!isClustered(spec)) return { wsrepSSTMethod }
+        return { wsrepSSTMethod, topology: topology ?? { mode: 'GaleraCluster' } }
       },
     },
     rules: [

@@ -55,7 +55,7 @@ export const memcached = kindOf({
   services: (db) => servicesOf(db, { port: 11211 }),
   // Nobody has defined a URL for it: no path, and a scheme that says little.
   client: () => ({ scheme: 'tcp' }),
-  defaults: { diskless: true, pods: () => ({ containers: { memcached: engineResources } }) },
+  defaults: { diskless: true, autoOps: false, pods: () => ({ containers: { memcached: engineResources } }) },
   rules: [
     validateNumber,
     rules.replicas,

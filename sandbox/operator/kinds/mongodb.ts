@@ -12,6 +12,7 @@ import {
   initResources,
   podTemplateOf,
   type TemplateDefaults,
+  tlsDefaults,
 } from './parts/defaults.ts'
 import { kindOf } from './parts/description.ts'
 import type { Block, Component, OpsContext, ServiceShape } from './parts/kind.ts'
@@ -92,6 +93,7 @@ export const mongodb = kindOf({
     return [{ name: withSuffix(db.metadata.name, 'key'), type: 'Opaque', data }]
   },
   defaults: {
+    schemas: true,
     policy: 'deletion policy',
     certificates: () => certificateAliases,
     pods(spec, version) {
@@ -327,12 +329,18 @@ function ownDefaults(db: Database, version: Version) {
   const detecting = podsOf(version, true)
   const plain = podsOf(version, false)
   const arbiting = { ...plain, containers: { mongodb: arbiterResources(version) } }
+  const template = (given: Part, pods: TemplateDefaults) =>
+    probed(podTemplateOf(given.podTemplate, db, version, pods), probeOf(sslMode, version))
   const part = <P extends Part>(given: P, pods: TemplateDefaults) => ({
     ...given,
     ...configurationOf(given),
-    podTemplate: podTemplateOf(given.podTemplate, db, version, pods),
+    podTemplate: template(given, pods),
   })
   return {
+    ...(own.shardTopology
+      ? {}
+      : { podTemplate: template(spec, podsOf(version, own.replicaSet !== undefined)) }),
+    ...subjectsOf(db),
     storageEngine: own.storageEngine || 'wiredTiger',
     sslMode,
     ...(isClustered(spec) ? { clusterAuthMode: own.clusterAuthMode || (keyFile ? 'keyFile' : 'x509') } : {}),
@@ -349,6 +357,45 @@ function ownDefaults(db: Database, version: Version) {
     ...(own.arbiter ? { arbiter: part(own.arbiter, arbiting) } : {}),
     ...(own.hidden ? { hidden: part(own.hidden, plain) } : {}),
   }
+}
+
+/** How KubeDB asks a server whether it lives: by its own shell. */
+function probeOf(sslMode: string, version: Version) {
+  const shell = parseVersion(version.spec.version)[0] < 6 ? 'mongo' : 'mongosh'
+  const tls =
+    sslMode === 'requireSSL'
+      ? '--tls --tlsCAFile=/var/run/mongodb/tls/ca.crt --tlsCertificateKeyFile=/var/run/mongodb/tls/client.pem'
+      : ''
+  const script = `set -x; if [[ $(${shell} admin --host=localhost ${tls} --quiet --eval "db.adminCommand('ping').ok" ) -eq "1" ]]; then \n          exit 0\n        fi\n        exit 1`
+  return {
+    exec: { command: ['bash', '-c', script] },
+    failureThreshold: 3,
+    periodSeconds: 10,
+    successThreshold: 1,
+    timeoutSeconds: 5,
+  }
+}
+
+/** The template with a probe for its server, unless it has one. */
+function probed(template: NonNullable<Part['podTemplate']>, probe: object): NonNullable<Part['podTemplate']> {
+  const containers = (template.spec?.containers ?? []).map((one) =>
+    one.name === server.name ? { livenessProbe: probe, readinessProbe: probe, ...one } : one,
+  )
+  return { ...template, spec: { ...template.spec, containers } }
+}
+
+/** Who the certificates are for: MongoDB tells members from clients by it. Of shards each has a server's Secret of its own. */
+function subjectsOf(db: Database): Pick<Spec, 'tls'> {
+  const { tls } = tlsDefaults(db, certificateAliases)
+  if (!tls?.certificates) return {}
+  const { shardTopology, replicaSet, arbiter } = parsed(db.spec)
+  const several = shardTopology !== undefined || (replicaSet !== undefined && arbiter !== undefined)
+  const certificates = tls.certificates.map(({ secretName, ...certificate }) => ({
+    subject: { organizations: ['kubedb'], organizationalUnits: [certificate.alias] },
+    ...certificate,
+    ...(several && certificate.alias === 'server' ? {} : { secretName: secretName ?? '' }),
+  }))
+  return { tls: { ...tls, certificates } }
 }
 
 function serverResources(version: Version) {
@@ -381,11 +428,15 @@ function validateTopology({ spec }: rules.Judged): void {
       )
     for (const [name, member] of Object.entries({ arbiter, hidden }))
       if (member && !replicaSet)
-        throw new Refusal(`spec.${name} "${JSON.stringify(member)}" is invalid for Standalone MongoDB. `)
+        throw new Refusal(`spec.${name} "${printed(name, member)}" is invalid for Standalone MongoDB. `)
   }
   if (hidden && (hidden.replicas ?? 0) <= 0)
     throw new Refusal(`spec.Hidden.Replicas ${hidden.replicas ?? 0} is invalid. Must be 1 or more`)
 }
+
+/** KubeDB prints a Go struct here, with places in its memory. */
+const printed = (name: string, member: object): string =>
+  name === 'arbiter' ? '{nil <nil> 0x0}' : JSON.stringify(member)
 
 function validateShards(spec: Spec, inMemory: boolean): void {
   const topology = parsed(spec).shardTopology

@@ -100,6 +100,7 @@ export function mysqlFamily(make: Make): Kind {
       parameters: stashAddon,
     }),
     defaults: {
+      schemas: true,
       certificates: aliases,
       pods: (spec) => ({
         containers: {

@@ -136,7 +136,11 @@ function routerServiceOf(db: Database): ServiceShape {
 function topologyDefaults(db: Database, version: Version): object {
   const topology = topologyOf(db.spec)
   const filled = topology && modeDefaults(topology, db, version)
-  return filled ? { topology: { ...topology, ...filled } } : {}
+  return {
+    allowedReadReplicas: db.spec.allowedReadReplicas ?? { namespaces: { from: 'Same' } },
+    useAddressType: db.spec.useAddressType || 'DNS',
+    ...(filled ? { topology: { ...topology, ...filled } } : {}),
+  }
 }
 
 function modeDefaults({ mode, group, semiSync, innoDBCluster }: Topology, db: Database, version: Version) {

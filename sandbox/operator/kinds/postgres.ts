@@ -92,6 +92,8 @@ export const postgres = kindOf({
       ? "the sandbox's operator does not let clients in by their certificates"
       : undefined,
   defaults: {
+    schemas: true,
+    traits: { podUser: true },
     certificates: () => certificateAliases,
     pods: () => ({
       containers: { postgres: engineResources, 'pg-coordinator': coordinatorResources },
@@ -203,7 +205,7 @@ function ownDefaults({ spec }: Database, version: Version) {
       heartbeatTick: 1,
       maximumLagBeforeFailover: 64 * 1024 * 1024,
       transferLeadershipInterval: '1s',
-      transferLeadershipTimeout: '60s',
+      transferLeadershipTimeout: '1m0s',
       ...own.leaderElection,
     },
     sslMode: own.sslMode || (spec.tls ? 'verify-full' : 'disable'),

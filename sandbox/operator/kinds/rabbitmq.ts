@@ -71,6 +71,7 @@ export const rabbitmq = kindOf({
   defaults: {
     failureThreshold: 3,
     haltsPlainly: true,
+    traits: { ownAccount: false, plainInit: true, rootInit: true, userGroup: false },
     certificates: () => switchedTlsAliases,
     pods: () => ({
       containers: { rabbitmq: engineResources },

@@ -76,6 +76,7 @@ export const redis = kindOf({
   unserved: (spec) =>
     modeOf(spec) === 'Sentinel' ? "the sandbox's operator runs no RedisSentinel" : undefined,
   defaults: {
+    schemas: true,
     replicas: (spec) => (modeOf(spec) === 'Cluster' ? undefined : 1),
     open: isOpen,
     certificates: () => certificateAliases,

@@ -1,7 +1,16 @@
 /** What KubeDB's mutating webhooks fill in for several kinds. */
+import * as v from 'valibot'
+import { isObject } from '../../../../shared/values/json.ts'
 import { Refusal } from '../../cluster/admission.ts'
-import { parseQuantity } from '../../cluster/quantity.ts'
-import type { Container, Database, Part, Resources, Spec, Version } from '../../cluster/resources.ts'
+import { canonicalQuantity, parseQuantity } from '../../cluster/quantity.ts'
+import {
+  type Container,
+  type Database,
+  type Part,
+  type Resources,
+  Spec,
+  type Version,
+} from '../../cluster/resources.ts'
 
 type Quantities = NonNullable<Resources['requests']>
 export interface DefaultResources {
@@ -16,6 +25,20 @@ export const coordinatorResources = {
 }
 export const initResources = { requests: { cpu: '200m', memory: '256Mi' }, limits: { memory: '512Mi' } }
 
+/** How the pods of a kind differ from those of most. */
+export interface PodTraits {
+  /** The user and group of the image are the pod's too, and not only its containers'. */
+  readonly podUser?: true
+  /** They run under no ServiceAccount of their own. */
+  readonly ownAccount?: false
+  /** Their init containers get no resources. */
+  readonly plainInit?: true
+  /** Nor a security context: KubeDB fills in one that it then forgets. */
+  readonly rootInit?: true
+  /** Containers run with the image's user alone, not with a group of the same number. */
+  readonly userGroup?: false
+}
+
 /** What the mutating webhook of a kind fills in. */
 export interface DefaultsTable {
   /** What it calls the deletion policy when that forbids to halt; `termination policy` by default. */
@@ -26,6 +49,11 @@ export interface DefaultsTable {
   readonly failureThreshold?: number
   /** Whether it keeps no data, so that there is nothing to say about disks. */
   readonly diskless?: true
+  /** Whether KubeDB's schema manager may make databases in it. */
+  readonly schemas?: true
+  /** Whether KubeDB recommends operations for it; it does by default. */
+  readonly autoOps?: false
+  readonly traits?: PodTraits
   /** How many servers there are when nobody says so; 1 by default, undefined where the spec counts otherwise. */
   replicas?(spec: Spec): number | undefined
   /** Whether there are no passwords, so that it names no Secret; where the spec says so by default. */
@@ -41,10 +69,12 @@ export interface DefaultsTable {
 /** The spec that the mutating webhook stores for the one that was sent. Throws {@link Refusal}. */
 export function defaultsOf(table: DefaultsTable, db: Database, version: Version, open: boolean): Spec {
   const { spec } = db
-  const { policy = 'termination policy', failureThreshold = 1, diskless, replicas } = table
+  const { policy = 'termination policy', failureThreshold = 1, diskless, replicas, schemas, traits } = table
   const pods = table.pods(spec, version)
   const count = spec.replicas ?? (replicas ? replicas(spec) : 1)
-  return {
+  return asStored({
+    ...(schemas ? { allowedSchemas: { namespaces: { from: 'Same' } } } : {}),
+    ...(table.autoOps === false ? {} : { autoOps: {} }),
     ...spec,
     deletionPolicy:
       (table.haltsPlainly ? undefined : haltedPolicy(spec, policy)) ?? spec.deletionPolicy ?? 'Delete',
@@ -53,10 +83,13 @@ export function defaultsOf(table: DefaultsTable, db: Database, version: Version,
     ...((table.open?.(spec, version) ?? open) ? {} : { authSecret: authSecretDefaults(spec) }),
     ...configurationOf(spec),
     ...(table.certificates ? tlsDefaults(db, table.certificates(spec)) : {}),
+    ...(spec.serviceTemplates
+      ? { serviceTemplates: spec.serviceTemplates.map((one) => ({ metadata: {}, ...one })) }
+      : {}),
     ...(pods && count !== undefined ? { replicas: count } : {}),
-    ...(pods ? { podTemplate: podTemplateOf(spec.podTemplate, db, version, pods) } : {}),
+    ...(pods ? { podTemplate: podTemplateOf(spec.podTemplate, db, version, pods, traits) } : {}),
     ...table.own?.(db, version),
-  }
+  })
 }
 
 /** Throws {@link Refusal} when the policy forbids to halt. */
@@ -68,7 +101,7 @@ function haltedPolicy(spec: Spec, policy: string): 'Halt' | undefined {
 }
 
 export function authSecretDefaults(spec: Spec): NonNullable<Spec['authSecret']> {
-  return { name: '', ...spec.authSecret, kind: spec.authSecret?.kind || 'Secret' }
+  return { name: '', apiGroup: '', ...spec.authSecret, kind: spec.authSecret?.kind || 'Secret' }
 }
 
 /** The older `configSecret` becomes `configuration.secretName`. */
@@ -90,53 +123,78 @@ export function podTemplateOf(
   db: Database,
   version: Version,
   { containers, initContainers = {} }: TemplateDefaults,
+  traits: PodTraits = {},
 ): NonNullable<Part['podTemplate']> {
   const pod = template?.spec
-  const user = version.spec.securityContext?.runAsUser
-  const complete = (list: readonly Container[], defaults: TemplateDefaults['containers']) =>
+  const { podUser, ownAccount, plainInit, rootInit, userGroup } = traits
+  const { runAsUser: user, runAsGroup: group = user } = version.spec.securityContext ?? {}
+  const context = {
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ['ALL'] },
+    runAsNonRoot: true,
+    ...ids(user, 'runAsUser'),
+    ...(userGroup === false ? {} : ids(group, 'runAsGroup')),
+    seccompProfile: { type: 'RuntimeDefault' },
+  }
+  const complete = (given: readonly Container[] = [], defaults: TemplateDefaults['containers'], fill: Fill) =>
     Object.entries(defaults).reduce<Container[]>(
-      (known, [name, resources]) => withContainer(known, name, resources, user),
-      [...list],
+      (known, [name, one]) => withContainer(known, name, fill(one)),
+      [...given],
     )
+  const filled = (resources: DefaultResources) => ({ resources, context })
+  const started = complete(pod?.initContainers, initContainers, (resources) => ({
+    ...(plainInit ? {} : { resources }),
+    ...(rootInit ? {} : { context }),
+  }))
   return {
+    ...emptyTemplate,
     ...template,
     spec: {
+      ...emptyTemplate.spec,
       ...pod,
-      serviceAccountName: pod?.serviceAccountName || db.metadata.name,
-      securityContext: { ...userIds(user, 'fsGroup'), ...pod?.securityContext },
-      containers: complete(pod?.containers ?? [], containers),
-      initContainers: complete(pod?.initContainers ?? [], initContainers),
+      ...(ownAccount === false ? {} : { serviceAccountName: pod?.serviceAccountName || db.metadata.name }),
+      securityContext: {
+        ...ids(user, 'fsGroup', ...(podUser ? ['runAsUser', 'runAsGroup'] : [])),
+        ...pod?.securityContext,
+      },
+      containers: complete(pod?.containers, containers, filled),
+      ...(started.length > 0 ? { initContainers: started } : {}),
     },
   }
 }
 
-function userIds(user: number | undefined, ...more: string[]): Record<string, number> {
-  if (user === undefined) return {}
-  return Object.fromEntries(['runAsUser', 'runAsGroup', ...more].map((key) => [key, user]))
+/** What every pod template has, whoever defaults it. */
+export const emptyTemplate = {
+  metadata: {},
+  controller: {},
+  spec: { podPlacementPolicy: { name: 'default' } },
 }
+
+function ids(user: number | undefined, ...keys: string[]): Record<string, number> {
+  return user === undefined ? {} : Object.fromEntries(keys.map((key) => [key, user]))
+}
+
+/** What is filled in of a container. */
+interface Filling {
+  resources?: DefaultResources
+  context?: object
+}
+type Fill = (resources: DefaultResources) => Filling
 
 function withContainer(
   containers: readonly Container[],
   name: string,
-  defaults: DefaultResources,
-  user: number | undefined,
+  { resources, context }: Filling,
 ): Container[] {
   const known = containers.find((container) => container.name === name) ?? { name }
   const complete: Container = {
     ...known,
-    resources: withDefaultResources(known.resources ?? {}, defaults),
+    resources: resources ? withDefaultResources(known.resources ?? {}, resources) : { ...known.resources },
     resizePolicy: known.resizePolicy ?? [
       { resourceName: 'cpu', restartPolicy: 'NotRequired' },
       { resourceName: 'memory', restartPolicy: 'NotRequired' },
     ],
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ['ALL'] },
-      runAsNonRoot: true,
-      ...userIds(user),
-      seccompProfile: { type: 'RuntimeDefault' },
-      ...known.securityContext,
-    },
+    ...(context ? { securityContext: { ...context, ...known.securityContext } } : {}),
   }
   return containers.some((container) => container.name === name)
     ? containers.map((container) => (container.name === name ? complete : container))
@@ -171,4 +229,30 @@ export function tlsDefaults(db: Database, aliases: readonly string[]): Pick<Spec
   const missing = aliases.filter((alias) => !known.some((certificate) => certificate.alias === alias))
   const added = missing.map((alias) => ({ alias, secretName: `${db.metadata.name}-${alias}-cert` }))
   return { tls: { ...tls, certificates: [...named, ...added] } }
+}
+
+/** Members that are left out when they say nothing. */
+const silent = ['prefix', 'suffix']
+
+/** A spec as it reads once Go has written it: quantities in their shortest form, and nothing that says nothing. */
+function asStored(spec: Spec): Spec {
+  return v.parse(Spec, stored(spec))
+}
+
+function stored(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(stored)
+  if (!isObject(value)) return value
+  const members = Object.entries(value).filter(
+    ([key, inner]) => inner !== undefined && !(silent.includes(key) && !inner),
+  )
+  return Object.fromEntries(
+    members.map(([key, inner]) => [
+      key,
+      (key === 'requests' || key === 'limits') && isObject(inner)
+        ? Object.fromEntries(
+            Object.entries(inner).map(([name, one]) => [name, canonicalQuantity(String(one))]),
+          )
+        : stored(inner),
+    ]),
+  )
 }
