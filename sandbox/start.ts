@@ -100,8 +100,10 @@ async function keptPassword(file: string): Promise<string> {
   }
 }
 
+/** Ends a start. */
+const aborter = new AbortController()
+
 async function main(): Promise<void> {
-  const aborter = new AbortController()
   let sandbox: Sandbox | undefined
   let first = 0
   const end = async (code: number) => {
@@ -166,7 +168,8 @@ async function main(): Promise<void> {
 try {
   await main()
 } catch (error) {
-  const aborted = error instanceof Error && error.name === 'AbortError'
+  // A request that takes too long is aborted too, which is no wish to end.
+  const aborted = aborter.signal.aborted && error instanceof Error && error.name === 'AbortError'
   if (!aborted) console.error(error instanceof Error ? error.message : error)
   process.exit(aborted ? 0 : 1)
 }
