@@ -7,6 +7,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
+import { parse } from 'yaml'
 import { chartFiles } from './generate/chart/chart.ts'
 import { configurationPage } from './generate/configuration-page.ts'
 import { doctorFiles } from './generate/doctor.ts'
@@ -36,7 +37,7 @@ export async function derivedFiles(root: string): Promise<Files> {
     'knative/base/catalog.json': rendered,
     'docs/routes.md': routesPage(),
     'docs/configuration.md': configurationPage(variables(), routerVariables()),
-    ...servicePages(catalog),
+    ...servicePages(catalog, await endedVersions(root)),
     ...(await bindingPages(root, catalog)),
   }
 }
@@ -45,11 +46,24 @@ async function versionIn(file: string): Promise<string> {
   return v.parse(v.object({ version: v.string() }), JSON.parse(await readFile(file, 'utf8'))).version
 }
 
+/** @returns by kind, the versions that KubeDB's catalog calls past the end of their life */
+type EndedVersions = (kind: string) => string[]
+
+async function endedVersions(root: string): Promise<EndedVersions> {
+  const Seeds = v.record(
+    v.string(),
+    v.array(v.object({ name: v.string(), endOfLife: v.optional(v.boolean(), false) })),
+  )
+  const seeds = v.parse(Seeds, parse(await readFile(join(root, 'sandbox/crds/versions.yaml'), 'utf8')))
+  return (kind) =>
+    (seeds[`${kind}Version`] ?? []).filter(({ endOfLife }) => endOfLife).map(({ name }) => name)
+}
+
 /** @returns a page for each service of the catalog */
-function servicePages(catalog: string): Files {
+function servicePages(catalog: string, ended: EndedVersions): Files {
   const pages = readCatalogYaml(catalog, kinds).services.map((service): [string, string] => [
     `docs/services/${service.name}.md`,
-    servicePage(service, kindOf(service.kind)),
+    servicePage(service, kindOf(service.kind), ended(service.kind)),
   ])
   return Object.fromEntries(pages)
 }

@@ -53,7 +53,7 @@ export interface Options {
 }
 
 /**
- * @returns every finding that is left
+ * @returns every finding that is left to be put right
  * @throws when the API server cannot be reached
  */
 export async function examine(
@@ -65,13 +65,13 @@ export async function examine(
   const left: Finding[] = []
   for (const check of checks) {
     const findings = await look(check, examination)
-    if (findings.length === 0) say(`ok        ${check.title}`)
+    if (findings.every(({ severity }) => severity === 'note')) say(`ok        ${check.title}`)
     for (const finding of findings) {
       if (repair && finding.repair) {
         say(`repaired  ${await finding.repair()}`)
         continue
       }
-      left.push(finding)
+      if (finding.severity !== 'note') left.push(finding)
       say(`${finding.severity.padEnd(9)} ${finding.problem}`)
       say(`          → ${finding.cure}`)
     }

@@ -5,8 +5,11 @@ import type { Ask } from './kube.ts'
 
 /** What is wrong, and what a person does about it. */
 export interface Finding {
-  /** `broken`: something is refused or fails because of it; `doubtful`: it may be meant so */
-  severity: 'broken' | 'doubtful'
+  /**
+   * `broken`: something is refused or fails because of it; `doubtful`: it may be meant so; `note`: worth knowing where
+   * everything is in order
+   */
+  severity: 'broken' | 'doubtful' | 'note'
   problem: string
   cure: string
   /** what `--repair` does about it; resolves to what was done */
@@ -36,3 +39,4 @@ export interface Check {
 
 export const broken = (problem: string, cure: string): Finding => ({ severity: 'broken', problem, cure })
 export const doubtful = (problem: string, cure: string): Finding => ({ severity: 'doubtful', problem, cure })
+export const note = (problem: string, cure: string): Finding => ({ severity: 'note', problem, cure })

@@ -11,8 +11,11 @@ import type { Bounds, Parameters, Plan, Setting } from '../shared/values/nouns.t
 import { encryptedDifference, exampleCredentials, shown } from './example-credentials.ts'
 import { table } from './table.ts'
 
-/** @returns the page of one service */
-export function servicePage(service: ServiceEntry, kind: Database): string {
+/**
+ * @param ended versions of the kind that KubeDB's catalog calls past the end of their life
+ * @returns the page of one service
+ */
+export function servicePage(service: ServiceEntry, kind: Database, ended: readonly string[]): string {
   const plans = service.plans.map((plan) => planOf(service, plan))
   return [
     `# ${service.metadata?.displayName ?? service.name}`,
@@ -36,6 +39,7 @@ export function servicePage(service: ServiceEntry, kind: Database): string {
     '## Parameters',
     '',
     ...parameterTable(plans),
+    ...endedVersions(plans, ended),
     ...settingsTable(kind),
     '## What can be changed, and how',
     '',
@@ -73,6 +77,16 @@ function bound<P extends keyof Bounds>(plan: Plan, name: P): string {
 }
 
 const names = Object.keys(bounds).filter((name): name is keyof Bounds => name in bounds)
+
+function endedVersions(plans: readonly Plan[], ended: readonly string[]): string[] {
+  const offered = plans.flatMap(({ version, parameters }) => [version, ...(parameters.version?.enum ?? [])])
+  const found = [...new Set(offered)].filter((version) => ended.includes(version))
+  if (found.length === 0) return []
+  return [
+    `Past the end of life, as KubeDB's catalog has it: ${found.map(code).join(', ')}. Choose such a version only where an upgrade has to go by it.`,
+    '',
+  ]
+}
 
 function parameterTable(plans: readonly Plan[]): string[] {
   const used = names.filter((name) => plans.some((plan) => plan.parameters[name] !== undefined))

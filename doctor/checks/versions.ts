@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { broken, type Check, doubtful, type Finding } from '../examination.ts'
+import { broken, type Check, doubtful, type Finding, note } from '../examination.ts'
 import { list } from '../kube.ts'
 
 const Version = v.object({
@@ -42,8 +42,14 @@ export const versions: Check = {
               'name a newer version in the plans',
             ),
           )
-        } else if (spec.endOfLife && standard.has(version)) {
-          // As a choice it may be what an upgrade has to go by.
+        } else if (spec.endOfLife && !standard.has(version)) {
+          findings.push(
+            note(
+              `${kind}Version ${version}, which may be chosen, is at the end of its life; plans that offer it: ${plans.join(', ')}`,
+              'take it out of the plans, unless it is what an upgrade has to go by',
+            ),
+          )
+        } else if (spec.endOfLife) {
           findings.push(
             doubtful(
               `${kind}Version ${version}, which new instances get, is at the end of its life; plans that name it: ${plans.join(', ')}`,
