@@ -140,7 +140,8 @@ async function asAdministrator(
     authSource: 'admin',
     directConnection: true,
     serverSelectionTimeoutMS: 5000,
-    ...(tls ? { tls: true, ca: tls.ca } : {}),
+    // As KubeDB's operator does: whether others are let in without one says a setting that may come later.
+    ...(tls ? { tls: true, ca: tls.ca, cert: tls.cert, key: tls.key } : {}),
   })
   try {
     await client.connect()
