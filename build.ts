@@ -3,11 +3,12 @@
  * functions need it, so that none loads what it does not use; what is imported lazily (drivers, telemetry) is read
  * only when used.
  *
- * Usage: `node build.ts [folder]`
+ * Usage: `node build.ts [folder] [--verify]`; the latter adds what `skaffold verify` runs
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
 import { basename, dirname, join, relative } from 'node:path'
+import { parseArgs } from 'node:util'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { edgeRouter, type FunctionName, routes } from './shared/routes.ts'
 
@@ -125,10 +126,14 @@ const options = {
  * Builds all functions of the route map, the edge router, and the doctor. The same sources give the same bytes.
  *
  * @param outdir receives the bundles; earlier ones in it are removed
+ * @param more bundles by their names, with their sources
  * @returns the files that the bundles were made from, by their paths in the checkout
  * @throws when a source does not compile; the message names file and line
  */
-export async function buildFunctions(outdir: string): Promise<string[]> {
+export async function buildFunctions(
+  outdir: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<string[]> {
   const names = routes.map((route) => route.function)
   const built = await Promise.all([
     build({
@@ -144,8 +149,11 @@ export async function buildFunctions(outdir: string): Promise<string[]> {
       entryPoints: { [`${edgeRouter}/index`]: 'edge/router.ts' },
     }),
     build({ ...options, entryPoints: { 'doctor/index': 'doctor/main.ts' } }),
+    ...Object.entries(more).map(([name, source]) =>
+      build({ ...options, entryPoints: { [`${name}/index`]: source } }),
+    ),
   ])
-  for (const folder of [...names, edgeRouter, 'doctor', 'chunks']) {
+  for (const folder of [...names, edgeRouter, 'doctor', 'chunks', ...Object.keys(more)]) {
     await rm(join(outdir, folder), { recursive: true, force: true })
     await mkdir(join(outdir, folder), { recursive: true })
   }
@@ -166,5 +174,11 @@ export async function buildFunctions(outdir: string): Promise<string[]> {
   return [...new Set([...inputs, ...names.map((name) => `functions/${name}.ts`)])].sort()
 }
 
-if (process.argv[1] === import.meta.filename)
-  await buildFunctions(process.argv[2] ?? join(import.meta.dirname, 'dist/functions'))
+if (process.argv[1] === import.meta.filename) {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { verify: { type: 'boolean', default: false } },
+  })
+  const [folder = join(import.meta.dirname, 'dist/functions')] = positionals
+  await buildFunctions(folder, values.verify ? { verify: 'e2e/verify.ts' } : {})
+}

@@ -1,31 +1,29 @@
 /** What a platform does with an instance, from provision to deprovision, and what nobody may do. */
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
-import { defaultNamespaces } from '../generate/rbac.ts'
 import type { Route } from '../shared/routes.ts'
-import { get } from './kubectl.ts'
 import type { Platform } from './platform.ts'
-import { psql } from './psql.ts'
 import { check, step, until } from './steps.ts'
 
-const { broker, databases } = defaultNamespaces
 const service = '2010d83f-d908-4d9f-879c-ce8f5f527f2a'
 const plan = '252027a9-3bde-4afa-a251-4457ef08594e'
 
 const Credentials = v.object({ uri: v.string() })
-const Names = v.object({ items: v.array(v.object({ metadata: v.object({ name: v.string() }) })) })
 
-/**
- * @param cf sends requests through the way in that is tested
- * @param psqlImage with it the database is used from a pod too, in which no way in has a part
- * @param meanwhile what happens to the broker while there are a database with rows and a binding, which outlive it; sets
- *   ENDPOINTS
- */
-export async function drive(
-  cf: Platform,
-  psqlImage?: string,
-  meanwhile?: () => Promise<void>,
-): Promise<void> {
+/** What a platform cannot see by itself. */
+export interface Beside {
+  /** @returns what the database of a URI says to statements: it is used from a pod, in which no way in has a part */
+  sql?: (uri: string, statements: string) => Promise<string>
+  /**
+   * what happens to the broker while there are a database with rows and a binding, which outlive it; sets ENDPOINTS
+   */
+  meanwhile?: () => Promise<void>
+  /** @throws when something is left in the cluster */
+  assertNothingLeft?: () => Promise<void>
+}
+
+/** @param cf sends requests through the way in that is tested */
+export async function drive(cf: Platform, { sql, meanwhile, assertNothingLeft }: Beside = {}): Promise<void> {
   const id = randomUUID()
   const instance = `service_instances/${id}`
   const ids = `service_id=${service}&plan_id=${plan}&accepts_incomplete=true`
@@ -56,11 +54,11 @@ export async function drive(
     )
     return v.parse(Credentials, bound.body.credentials).uri
   })
-  if (psqlImage !== undefined) {
+  if (sql !== undefined) {
     await step('psql in a pod writes and reads with them', async () => {
-      const sql =
+      const statements =
         "create table notes (line text); insert into notes values ('from a pod'); select line from notes"
-      check((await psql(psqlImage, uri, sql)).includes('from a pod'), 'the line is not there')
+      check((await sql(uri, statements)).includes('from a pod'), 'the line is not there')
     })
   }
   if (meanwhile !== undefined) {
@@ -79,9 +77,9 @@ export async function drive(
     })
     await succeeds(cf, instance, body.operation)
   })
-  if (psqlImage !== undefined) {
+  if (sql !== undefined) {
     await step('the data is still there', async () => {
-      check((await psql(psqlImage, uri, 'select line from notes')) === 'from a pod', 'the line is gone')
+      check((await sql(uri, 'select line from notes')) === 'from a pod', 'the line is gone')
     })
   }
   await step('unbind takes the binding away', async () => {
@@ -90,9 +88,9 @@ export async function drive(
     await cf.expect(410, 'DELETE', `${binding}?${ids}`)
     await cf.expect(404, 'GET', `${binding}/last_operation`)
   })
-  if (psqlImage !== undefined) {
+  if (sql !== undefined) {
     await step('and its user: psql is refused', async () => {
-      const refused = await psql(psqlImage, uri, 'select 1').catch((error: Error) => error.message)
+      const refused = await sql(uri, 'select 1').catch((error: Error) => error.message)
       check(
         /psql: .*(password authentication failed|not permitted to log in|does not exist)/s.test(refused),
         refused,
@@ -103,15 +101,7 @@ export async function drive(
     const { body } = await cf.expect(202, 'DELETE', `${instance}?${ids}`)
     const end = await cf.settle(instance, body.operation)
     check(end.status === 410, JSON.stringify(end))
-    for (const [kind, namespace] of [
-      ['appbindings', broker],
-      ['appbindings', databases],
-      ['postgreses', databases],
-      ['persistentvolumeclaims', databases],
-    ] as const) {
-      const { items } = await get(Names, [kind, '-n', namespace])
-      check(items.length === 0, `${kind} are left: ${items.map(({ metadata }) => metadata.name).join(', ')}`)
-    }
+    await assertNothingLeft?.()
     await cf.expect(410, 'DELETE', `${instance}?${ids}`)
   })
 }

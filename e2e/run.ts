@@ -33,7 +33,9 @@ import { type Front, type forms, host as gatewayHost, routeThrough, standForLoca
 import { hostAddress } from './host-address.ts'
 import { type Installation, installationOf } from './install.ts'
 import { kubectl, serves } from './kubectl.ts'
+import { assertNothingLeft } from './nothing-left.ts'
 import { type Platform, platform } from './platform.ts'
+import { psql } from './psql.ts'
 import { type SandboxOperator, startSandboxOperator } from './sandbox-operator.ts'
 import {
   bareServer,
@@ -205,9 +207,13 @@ async function driveWhileMountsChange(
   })
 
   const second = { username: 'second', password: randomUUID() }
-  await drive(cf, values['psql-image'], async () => {
-    await changeVariable(installation)
-    await changeMounts(installation, second)
+  await drive(cf, {
+    sql: (uri, statements) => psql(values['psql-image'], uri, statements),
+    meanwhile: async () => {
+      await changeVariable(installation)
+      await changeMounts(installation, second)
+    },
+    assertNothingLeft,
   })
   await meanwhile()
   await step('what changed in the Secret and the ConfigMap has reached the functions', async () => {
@@ -252,7 +258,7 @@ async function driveThroughRoutes(
         throw new Error(`${error.message}; the gateway says of it: ${await routing.status()}`)
       })
     })
-    await drive(cf)
+    await drive(cf, { assertNothingLeft })
     await step(`what is no operation reaches no function by the ${form}`, () => driveHostilePaths(cf))
   } finally {
     await routing.remove()

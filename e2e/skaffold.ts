@@ -10,6 +10,8 @@
  * --connect IP:PORT      of Knative's gateway, where the broker's host name leads nowhere
  * --psql-image IMAGE     has psql; docker.io/library/postgres:17-alpine unless given
  * --network host         what the build's commands run in, where Docker has no bridge
+ * --debug-helpers REPO   a registry to which a stand-in for Skaffold's helper of `skaffold debug` is pushed, where its own
+ *                        cannot be had
  * --sandbox-operator, --host-address IP   as `npm run e2e`
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
@@ -41,6 +43,7 @@ const { values } = parseArgs({
     connect: { type: 'string' },
     'psql-image': { type: 'string', default: 'docker.io/library/postgres:17-alpine' },
     network: { type: 'string' },
+    'debug-helpers': { type: 'string' },
     'sandbox-operator': { type: 'boolean', default: false },
     'host-address': { type: 'string' },
   },
@@ -332,6 +335,62 @@ async function claimsOnKnative(): Promise<void> {
   await moveToPlain(uri)
 }
 
+/**
+ * Skaffold copies a wrapper of Node into each pod with this image, for images that start Node through a shell. Ours
+ * names Node itself, and needs none of it: the stand-in does nothing.
+ */
+async function standInForDebugHelper(repository: string, image: string): Promise<void> {
+  const name = `${repository}/nodejs`
+  const docker = (args: readonly string[], input?: string) =>
+    execFileSync('docker', args, { input, stdio: ['pipe', 'pipe', 'pipe'] })
+  docker(['build', '-t', name, '-'], `FROM ${image}\nENTRYPOINT ["/usr/bin/node", "-e", "0"]\nCMD []\n`)
+  docker(['push', name])
+  await writeFile(
+    join(directory, 'skaffold-config'),
+    `global: { debug-helpers-registry: ${repository}, survey: { disable-prompt: true } }\n`,
+  )
+}
+
+const Evaluated = v.object({ result: v.object({ result: v.object({ value: v.string() }) }) })
+
+/** @returns what the process says, whose inspector is at an address */
+async function evaluate(address: string, expression: string): Promise<string> {
+  const list = v.parse(
+    v.tupleWithRest([v.object({ webSocketDebuggerUrl: v.string() })], v.unknown()),
+    await (await fetch(`${address}/json/list`)).json(),
+  )
+  const socket = new WebSocket(list[0].webSocketDebuggerUrl)
+  try {
+    await once(socket, 'open')
+    socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression } }))
+    const [{ data }] = v.parse(v.tuple([v.object({ data: v.string() })]), await once(socket, 'message'))
+    return v.parse(Evaluated, JSON.parse(data)).result.result.value
+  } finally {
+    socket.close()
+  }
+}
+
+async function debug(): Promise<void> {
+  const run = start('debug', '-p', 'plain', '--port-forward=debug,user')
+  try {
+    await step("skaffold debug: Node's inspector of every function answers on this machine", async () => {
+      await printed(run, /osb GET catalog/)
+      for (const name of routes.map(nameOf)) {
+        const [, address = ''] = await printed(
+          run,
+          new RegExp(`pod/${name}-[\\w-]+ .*remote port 9229 -> (http://127\\.0\\.0\\.1:\\d+)`),
+          60,
+        )
+        const is = await evaluate(address, 'process.argv[1]')
+        check(name.endsWith(is.slice(is.lastIndexOf('/') + 1)), `${name} runs ${is}`)
+      }
+    })
+  } finally {
+    run.child.kill('SIGINT')
+    await run.ended
+  }
+}
+
 async function claimsWithoutKnative(): Promise<void> {
   await commands(
     ['-p', 'plain'],
@@ -342,10 +401,27 @@ async function claimsWithoutKnative(): Promise<void> {
     await skaffold('run', '-p', 'plain')
     await stillThere(await throughNodePort(), uri)
   })
+  const built = join(directory, 'now.json')
+  await skaffold('build', '-p', 'plain', '--file-output', built)
+  await step(
+    'skaffold verify -p plain: a pod beside the broker leads an instance through its life',
+    async () => {
+      const output = await skaffold('verify', '-p', 'plain', '--build-artifacts', built)
+      check(/deprovision leaves nothing.*5 passed, 0 failed/s.test(output), output.slice(-4000))
+    },
+  )
   await step('skaffold delete -p plain takes the broker away, and nothing else', async () => {
     await skaffold('delete', '-p', 'plain')
     await onlyTheBrokerIsGone(uri)
   })
+  const helpers = values['debug-helpers']
+  if (helpers !== undefined) {
+    const {
+      builds: [{ tag }],
+    } = v.parse(Built, JSON.parse(await readFile(built, 'utf8')))
+    await standInForDebugHelper(helpers, tag)
+  }
+  await debug()
 }
 
 /** What was made on Knative is found without it, and outlives `kubectl delete -k` too. */

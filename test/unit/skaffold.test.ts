@@ -13,9 +13,19 @@ const document: unknown = parse(read('skaffold.yaml'))
 const Paths = v.object({ kustomize: v.object({ paths: v.array(v.string()) }) })
 const Forward = v.array(v.object({ resourceName: v.string(), namespace: v.string(), port: v.number() }))
 const Hooks = v.array(v.object({ host: v.object({ command: v.array(v.string()) }) }))
+const Verify = v.tuple([
+  v.object({
+    container: v.object({
+      name: v.string(),
+      image: v.string(),
+      env: v.tuple([v.object({ name: v.literal('BROKER_URL'), value: v.string() })]),
+    }),
+    executionMode: v.object({ kubernetesCluster: v.object({ jobManifestPath: v.string() }) }),
+  }),
+])
 const Skaffold = v.object({
-  // Skaffold 2.0 knows it, and every one since.
-  apiVersion: v.literal('skaffold/v4beta1'),
+  // The oldest with `verify` in the cluster: Skaffold 2.3 and every one since know it.
+  apiVersion: v.literal('skaffold/v4beta4'),
   build: v.object({
     artifacts: v.tuple([
       v.object({
@@ -28,8 +38,14 @@ const Skaffold = v.object({
   manifests: Paths,
   deploy: v.object({ kubectl: v.object({ hooks: v.object({ before: Hooks, after: Hooks }) }) }),
   portForward: Forward,
+  verify: Verify,
   profiles: v.array(
-    v.object({ name: v.string(), manifests: v.optional(Paths), portForward: v.optional(Forward) }),
+    v.object({
+      name: v.string(),
+      manifests: v.optional(Paths),
+      portForward: v.optional(Forward),
+      verify: v.optional(Verify),
+    }),
   ),
   resourceSelector: v.object({
     allow: v.tuple([v.object({ groupKind: v.string(), labels: v.array(v.string()) })]),
@@ -61,6 +77,23 @@ test('what is forwarded is a Service of what is deployed', (t) => {
   const plain = skaffold.profiles.find(({ name }) => name === 'plain')
   const [forward] = named(plain?.portForward)
   t.true(served('knative/plain/300-deployments.yaml').some((one) => one.join() === forward?.join()))
+})
+
+test('what verifies the broker is a pod beside it, that asks the Service which is forwarded', (t) => {
+  for (const { portForward, verify } of [skaffold, ...skaffold.profiles]) {
+    if (portForward === undefined || verify === undefined) {
+      t.deepEqual([portForward, verify], [undefined, undefined])
+      continue
+    }
+    const [{ container, executionMode }] = verify
+    const [forwarded] = portForward
+    t.is(container.image, image)
+    t.is(container.env[0].value, `http://${forwarded?.resourceName}`)
+    const job = parse(read(executionMode.kubernetesCluster.jobManifestPath))
+    t.is(job.metadata.namespace, forwarded?.namespace)
+    t.is(job.spec.template.spec.containers[0].name, container.name)
+    t.false(job.spec.template.spec.automountServiceAccountToken)
+  }
 })
 
 test('what runs before and after a deployment is a script of package.json', (t) => {
