@@ -55,7 +55,7 @@ async function ask(method: string, path: string): Promise<number> {
 async function run(name: string, method: string, path: string): Promise<void> {
   const child = spawn(process.execPath, [name], { cwd: folder, env: environment, stdio: 'inherit' })
   const ended = once(child, 'exit')
-  for (const end = Date.now() + 20_000; ; await delay(20)) {
+  for (const end = Date.now() + 120_000; ; await delay(20)) {
     if (child.exitCode !== null || Date.now() > end) throw new Error(`${name} does not start`)
     if ((await ask('GET', '/health/liveness').catch(() => 0)) === 200) break
   }
