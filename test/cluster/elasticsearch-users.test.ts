@@ -1,4 +1,7 @@
 /** Bindings' users inside a real OpenSearch, and behind the front that speaks as Elasticsearch. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { text } from 'node:stream/consumers'
 import test, { type ExecutionContext } from 'ava'
 import * as v from 'valibot'
 import { type Account, type Admin, Unreachable, type Users } from '../../shared/kubedb/databases/database.ts'
@@ -318,6 +321,44 @@ for (const product of ['OpenSearch', 'Elasticsearch'] satisfies Product[]) {
         await t.throwsAsync(users.drop(name), { message: /is not a user of this broker/ })
     })
   })
+
+  if (product === 'OpenSearch') {
+    test.serial(title('what somebody else has mended at that moment is as good'), async (t) => {
+      const server = await common()
+      const mapping = bodyOf('/rolesmapping/own_index')
+      await server.request('PUT', mapping, { users: ['*'], backend_roles: [], hosts: [] })
+      let overtaken = 0
+      // As when two make the first users of a server at once.
+      const front = createServer(async (request, response) => {
+        const body = await text(request)
+        if (request.method === 'PATCH') {
+          overtaken++
+          const { status } = await server.request('PATCH', mapping, [
+            { op: 'replace', path: '/users', value: [] },
+          ])
+          t.is(status, ok)
+        }
+        const answer = await fetch(`${server.url}${request.url}`, {
+          method: request.method ?? '',
+          headers: {
+            authorization: request.headers.authorization ?? '',
+            'content-type': 'application/json',
+          },
+          ...(body === '' ? {} : { body }),
+        })
+        response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text())
+      }).listen(0, '127.0.0.1')
+      await once(front, 'listening')
+      const { port } = v.parse(v.object({ port: v.number() }), front.address())
+      const made = account()
+      const through = { host: '127.0.0.1', hosts: ['127.0.0.1'], port }
+      await using(server.admin(through), (users) => users.create(made))
+      front.closeAllConnections()
+      front.close()
+      t.is(overtaken, 1)
+      t.is(await loginStatus(server, made), ok)
+    })
+  }
 
   if (product === 'Elasticsearch') {
     test.serial(title('a key that somebody made for a user dies with it'), async (t) => {

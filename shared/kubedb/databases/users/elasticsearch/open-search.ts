@@ -73,7 +73,8 @@ export function openSearch(client: HttpClient): Security {
     // A mapping that is reserved is the server's owner's decision.
     if (!mapping?.users.includes('*') || mapping.reserved) return roles
     const users = mapping.users.filter((user) => user !== '*')
-    const body = [{ op: 'replace', path: '/users', value: users }]
+    // Not `replace`, which an empty list refuses: another bind may have emptied it just now.
+    const body = [{ op: 'add', path: '/users', value: users }]
     return [...roles, () => client.ask(v.unknown(), 'PATCH', path('rolesmapping', everybodysRole), { body })]
   }
 
