@@ -30,7 +30,8 @@ export function exampleReach(kind: Database, plan: Plan, encrypted: boolean): Re
     external: false,
     hosts: kind.hosts?.(place) ?? [host],
     database: kind.databaseName?.default ?? '',
-    query: encrypted ? 'sslmode=verify-full' : '',
+    // As KubeDB publishes what PostgreSQL is asked for.
+    query: typeof spec.sslMode === 'string' ? `sslmode=${spec.sslMode}` : '',
     caBundle: encrypted ? certificate : undefined,
   }
 }

@@ -283,7 +283,7 @@ function bindings(service: ServiceEntry, plans: readonly Plan[], kind: Database)
           '```',
           '',
         ]),
-    'Which library looks for which of them is on [the page about keys](../bindings/keys.md).',
+    'Which library looks for which of them is on [the page about keys](../bindings/keys.md), and what an application does with it in [bindings](../bindings.md#libraries).',
     '',
   ]
 }

@@ -1,6 +1,5 @@
 /** Databases that speak TLS: what an application is given lets it check whom it talks to. */
 import { randomUUID } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
 import { rootCertificates } from 'node:tls'
 import { createClient } from '@redis/client'
 import test, { type ExecutionContext } from 'ava'
@@ -10,10 +9,11 @@ import { Client } from 'pg'
 import { resolveServiceNames } from '../../sandbox/broker/names.ts'
 import { openMemcached } from '../../sandbox/engines/memcached/session.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { openBroker, type TestBroker } from '../support/broker.ts'
+import { openBroker } from '../support/broker.ts'
 import { textAt, useCluster } from '../support/cluster.ts'
 import { type Offer, offerOf } from '../support/offers.ts'
 import { credentialsIn, type Platform, platformOf } from '../support/platform.ts'
+import { offerTls } from '../support/tls-offer.ts'
 
 const cluster = useCluster(test)
 
@@ -116,17 +116,6 @@ const engines: readonly Engine[] = [
     },
   },
 ]
-
-/** The catalog with an issuer in a plan, as whoever runs a broker puts it there. */
-async function offerTls(broker: TestBroker, { planId }: Offer): Promise<void> {
-  const whole = await readFile(broker.catalogFile, 'utf8')
-  const mark = '\n        parameters:\n'
-  const at = whole.indexOf(mark, whole.indexOf(`id: ${planId}`))
-  if (at < 0) throw new Error(`the plan ${planId} is not in the catalog as this test expects it`)
-  const end = at + mark.length
-  const issuer = '          tls: { issuers: { internal: { kind: ClusterIssuer, name: internal-ca } } }\n'
-  await writeFile(broker.catalogFile, whole.slice(0, end) + issuer + whole.slice(end))
-}
 
 async function bound(t: ExecutionContext, platform: Platform, instanceId: string): Promise<JsonObject> {
   const bindingId = randomUUID()

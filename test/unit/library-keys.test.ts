@@ -69,7 +69,7 @@ const plansOf = (service: string) => examples.filter(({ plan }) => plan.serviceN
 test('PostgreSQL: whoever has to look for the CA gets no URL without it', (t) => {
   for (const { tls, credentials } of plansOf('postgresql')) {
     t.is(credentials['jdbc-url'], tls ? undefined : credentials.jdbcUrl)
-    t.is(credentials.sslmode, tls ? 'verify-full' : 'disable')
+    t.is(credentials.sslmode, tls ? 'require' : 'disable')
     t.is(credentials.sslrootcert, tls ? 'root.crt' : undefined)
   }
 })
@@ -134,4 +134,19 @@ test('the type is the one that libraries look for where they talk to such a serv
     elasticsearch: 'elasticsearch',
     memcached: 'memcached',
   })
+})
+
+test('one server or several: what an application gets differs with Redis, MongoDB, Kafka and Memcached alone', (t) => {
+  const alike = ['postgresql', 'mysql', 'mariadb', 'perconaxtradb', 'rabbitmq', 'elasticsearch']
+  for (const service of alike) {
+    for (const encrypted of [false, true]) {
+      const mine = plansOf(service).filter(({ tls }) => tls === encrypted)
+      for (const { title, credentials } of mine) {
+        const one = mine.find((other) => other.credentials.type === credentials.type)
+        t.deepEqual(credentials, one?.credentials, title)
+      }
+    }
+  }
+  for (const service of ['redis', 'mongodb', 'kafka', 'memcached'])
+    t.true(new Set(plansOf(service).map(({ credentials }) => JSON.stringify(credentials.hosts))).size > 1)
 })
