@@ -18,10 +18,10 @@ import { turns } from '../sandbox/machine/turns.ts'
 import type { Draft } from '../shared/kubedb/cluster/cluster.ts'
 import type { Database } from '../shared/kubedb/databases/database.ts'
 import { kindOf } from '../shared/kubedb/databases/kinds.ts'
+import { mergePatch } from '../shared/osb/parameters/merge-patch.ts'
 import { canonical, equal, JsonObject } from '../shared/values/json.ts'
 import { refusedWrites } from './cluster/refused-writes.ts'
 import { changed, type Difference, difference } from './support/difference.ts'
-import { mergePatched } from './support/merge-patch.ts'
 import { recordedDatabase } from './support/plan-walk.ts'
 import {
   type ChangeCase,
@@ -312,7 +312,7 @@ async function inState(
           }
           const patched = judgedOf(place, await ask('PATCH', `${one}?${dry}`, write.patch))
           if (!patched.allowed) return patched
-          const defaults = difference(mergePatched(made.object, write.patch), patched.object)
+          const defaults = difference(mergePatch(made.object, write.patch), patched.object)
           return { allowed: true, ...(Object.keys(defaults).length > 0 ? { defaults } : {}) }
         }),
       ),

@@ -18,10 +18,10 @@ import { turns } from '../../sandbox/machine/turns.ts'
 import { kindOf, kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { databaseOf } from '../../shared/kubedb/records/instance-record.ts'
 import { hash26, instanceLabel } from '../../shared/kubedb/records/names.ts'
+import { mergePatch } from '../../shared/osb/parameters/merge-patch.ts'
 import { routes, type Verb } from '../../shared/routes.ts'
 import { isObject, JsonObject } from '../../shared/values/json.ts'
 import { changed } from '../support/difference.ts'
-import { mergePatched } from '../support/merge-patch.ts'
 import { instanceId, recordedDatabase } from '../support/plan-walk.ts'
 import {
   defaulted,
@@ -182,7 +182,7 @@ for (const kind of recordedKinds()) {
             for (const [what, { before, write, answer }] of Object.entries(record.changes)) {
               if (before !== title || !('patch' in write) || !answer?.allowed) continue
               const { defaults } = answer
-              const after = changed(mergePatched(made, write.patch), isObject(defaults) ? defaults : {})
+              const after = changed(mergePatch(made, write.patch), isObject(defaults) ? defaults : {})
               const patch = { ...write.patch, spec: after.spec ?? {} }
               await change(what, full, patch)
               await change(`${what}, filled in`, bare, patch)

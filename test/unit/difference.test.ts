@@ -1,7 +1,7 @@
 import test from 'ava'
+import { mergePatch } from '../../shared/osb/parameters/merge-patch.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import { changed, type Difference, difference } from '../support/difference.ts'
-import { mergePatched } from '../support/merge-patch.ts'
 
 const cases: [what: string, before: JsonObject, after: JsonObject, difference: Difference][] = [
   ['nothing', { a: 1, b: [1] }, { b: [1], a: 1 }, {}],
@@ -45,7 +45,7 @@ for (const [what, before, after, expected] of cases)
 
 test('a merge patch sets, takes away, and replaces lists whole', (t) => {
   const before = { a: { b: 1, c: [1] }, d: 2 }
-  const after = mergePatched(before, { a: { b: null, c: [2] }, e: { f: null, g: 1 } })
+  const after = mergePatch(before, { a: { b: null, c: [2] }, e: { f: null, g: 1 } })
   t.deepEqual(after, { a: { c: [2] }, d: 2, e: { g: 1 } })
   t.deepEqual(before, { a: { b: 1, c: [1] }, d: 2 })
 })
