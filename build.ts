@@ -135,6 +135,7 @@ export async function buildFunctions(
   more: Readonly<Record<string, string>> = {},
 ): Promise<string[]> {
   const names = routes.map((route) => route.function)
+  const alone = { [edgeRouter]: 'edge/router.ts', doctor: 'doctor/main.ts', ...more }
   const built = await Promise.all([
     build({
       ...options,
@@ -143,17 +144,12 @@ export async function buildFunctions(
       splitting: true,
       chunkNames: 'chunks/[name]-[hash]',
     }),
-    // By itself: what it has in common with the functions would be one more file for each of them to read.
-    build({
-      ...options,
-      entryPoints: { [`${edgeRouter}/index`]: 'edge/router.ts' },
-    }),
-    build({ ...options, entryPoints: { 'doctor/index': 'doctor/main.ts' } }),
-    ...Object.entries(more).map(([name, source]) =>
+    // Each by itself: what it has in common with the functions would be one more file for each of them to read.
+    ...Object.entries(alone).map(([name, source]) =>
       build({ ...options, entryPoints: { [`${name}/index`]: source } }),
     ),
   ])
-  for (const folder of [...names, edgeRouter, 'doctor', 'chunks', ...Object.keys(more)]) {
+  for (const folder of [...names, ...Object.keys(alone), 'chunks']) {
     await rm(join(outdir, folder), { recursive: true, force: true })
     await mkdir(join(outdir, folder), { recursive: true })
   }
