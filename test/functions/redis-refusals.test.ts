@@ -137,6 +137,35 @@ test.serial('refused, and the function died with the number in its record: time 
   t.deepEqual(await declared(), [])
 })
 
+test('the function died before there was a Secret for passwords: a poll makes it, and the user', async (t) => {
+  const { lane, platform, instanceId } = await begin(t, willing)
+  const bindingId = randomUUID()
+  lane.interfere({
+    before(call) {
+      if (shapeOf(call) !== 'POST secrets') return undefined
+      lane.kill('bind')
+      return 'hang'
+    },
+  })
+  t.is((await platform.bind(instanceId, bindingId)).status, 502)
+  const made: string[] = []
+  lane.interfere({
+    before(call) {
+      if (shapeOf(call) === 'POST secrets') made.push(call.account)
+      return undefined
+    },
+  })
+  let end = await platform.pollBinding(instanceId, bindingId)
+  for (let poll = 1; end.body.state === 'in progress' && poll < 100; poll++) {
+    await delay(100)
+    end = await platform.pollBinding(instanceId, bindingId)
+  }
+  lane.calm()
+  t.is(end.body.state, 'succeeded', brief(end))
+  t.deepEqual(made, ['osb-last-binding-operation'])
+  t.true(await opensRedis(willing, credentialsIn(await platform.fetchBinding(instanceId, bindingId))))
+})
+
 test.serial('skipped: asked for anew until it is done', async (t) => {
   await setSwitches(unwilling, { 'skip-ops': 'Reconfigure' })
   const { platform, instanceId, phases, unbound } = await begin(t, unwilling)
