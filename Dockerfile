@@ -1,4 +1,5 @@
-# One image for the ten functions and the edge router; its argument says which one runs: `catalog`, `bind`, `edge-router`.
+# One image for the ten functions, the dashboard and the edge router; its argument says which one runs: `catalog`, `bind`,
+# `edge-router`.
 #
 #   docker build -t registry.example.com/kubedb-service-broker:0.1.0 .
 #
@@ -45,7 +46,7 @@ FROM ${BASE}
 ARG VERSION=0.1.0
 ARG REVISION=
 LABEL org.opencontainers.image.title="KubeDB Service Broker" \
-      org.opencontainers.image.description="Open Service Broker 2.17 for KubeDB: ten functions and an edge router" \
+      org.opencontainers.image.description="Open Service Broker 2.17 for KubeDB: ten functions, a dashboard and an edge router" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

@@ -1,7 +1,7 @@
 /**
- * Bundles the functions, the edge router and the doctor: `dist/functions/<name>/index.js` each. What several of them need is in `chunks/` once, by which
- * functions need it, so that none loads what it does not use; what is imported lazily (drivers, telemetry) is read
- * only when used.
+ * Bundles the functions, the dashboard, the edge router and the doctor: `dist/functions/<name>/index.js` each. What
+ * several functions need is in `chunks/` once, by which functions need it, so that none loads what it does not use; what
+ * is imported lazily (drivers, telemetry) is read only when used.
  *
  * Usage: `node build.ts [folder] [--verify]`; the latter adds what `skaffold verify` runs
  */
@@ -98,7 +98,20 @@ const together: Plugin = {
   },
 }
 
-/** What both builds have in common. */
+/** For what never logs in to a database: the drivers are no part of it. */
+const undriven: Plugin = {
+  name: 'undriven',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\/users\/[a-z]+\.ts$/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' ? { path, namespace: 'undriven' } : undefined,
+    )
+    onLoad({ filter: /^/, namespace: 'undriven' }, () => ({
+      contents: "export const connect = () => { throw new Error('there are no drivers here') }",
+    }))
+  },
+}
+
+/** What all builds have in common. */
 const options = {
   absWorkingDir: import.meta.dirname,
   // Names of chunks follow from their source maps too, which tell the way to the sources: it is that from here,
@@ -123,7 +136,8 @@ const options = {
 } satisfies BuildOptions
 
 /**
- * Builds all functions of the route map, the edge router, and the doctor. The same sources give the same bytes.
+ * Builds all functions of the route map, the dashboard, the edge router, and the doctor. The same sources give the same
+ * bytes.
  *
  * @param outdir receives the bundles; earlier ones in it are removed
  * @param more bundles by their names, with their sources
@@ -148,8 +162,16 @@ export async function buildFunctions(
     ...Object.entries(alone).map(([name, source]) =>
       build({ ...options, entryPoints: { [`${name}/index`]: source } }),
     ),
+    // Likewise. What signs people in is read only when somebody signs in.
+    build({
+      ...options,
+      plugins: [...options.plugins, undriven],
+      entryPoints: { 'dashboard/index': 'functions/dashboard.ts' },
+      splitting: true,
+      chunkNames: 'dashboard/chunks/[name]-[hash]',
+    }),
   ])
-  for (const folder of [...names, ...Object.keys(alone), 'chunks']) {
+  for (const folder of [...names, ...Object.keys(alone), 'dashboard', 'dashboard/chunks', 'chunks']) {
     await rm(join(outdir, folder), { recursive: true, force: true })
     await mkdir(join(outdir, folder), { recursive: true })
   }

@@ -10,12 +10,13 @@ import * as v from 'valibot'
 import { parse } from 'yaml'
 import { chartFiles } from './generate/chart/chart.ts'
 import { configurationPage } from './generate/configuration-page.ts'
+import { dashboardFiles } from './generate/dashboard.ts'
 import { doctorFiles } from './generate/doctor.ts'
 import { withCredentials } from './generate/example-credentials.ts'
 import { keysPage } from './generate/keys-page.ts'
-import { knativeFiles } from './generate/knative.ts'
+import { knativeFiles, localGateways } from './generate/knative.ts'
 import type { Files } from './generate/manifest.ts'
-import { rbacFiles } from './generate/rbac.ts'
+import { defaultNamespaces, rbacFiles } from './generate/rbac.ts'
 import { routesPage } from './generate/routes-page.ts'
 import { servicePage } from './generate/service-page.ts'
 import { variables } from './shared/environment/config.ts'
@@ -33,6 +34,11 @@ export async function derivedFiles(root: string): Promise<Files> {
     ...rbacFiles([...kinds.values()]),
     ...knativeFiles(),
     ...doctorFiles([...kinds.values()]),
+    ...dashboardFiles(defaultNamespaces, [...kinds.values()], {
+      HTTPRoute: localGateways['gateway-api'],
+      VirtualService: localGateways.istio,
+      HTTPProxy: localGateways.contour,
+    }),
     ...chartFiles([...kinds.values()], version, { yaml: catalog, json: rendered }),
     'knative/base/catalog.json': rendered,
     'docs/routes.md': routesPage(),

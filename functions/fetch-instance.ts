@@ -24,7 +24,7 @@ await serve('fetch-instance', async function fetchInstance(c) {
         {
           service_id: serviceId,
           plan_id: planId,
-          ...dashboard(dashboardUrl),
+          ...dashboard(c.var.config, c.var.instanceId, dashboardUrl),
           parameters,
           maintenance_info: { version: maintenance },
         },

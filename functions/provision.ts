@@ -41,8 +41,14 @@ await serve('provision', async function provisioning(c) {
   })
   switch (outcome.state) {
     case 'done':
-      return c.json(dashboard(outcome.value.info.dashboardUrl), outcome.created ? Status.Created : Status.OK)
+      return c.json(
+        dashboard(config, instanceId, outcome.value.info.dashboardUrl),
+        outcome.created ? Status.Created : Status.OK,
+      )
     case 'under way':
-      return c.json({ ...dashboard(outcome.dashboardUrl), operation: outcome.operation }, Status.Accepted)
+      return c.json(
+        { ...dashboard(config, instanceId, outcome.dashboardUrl), operation: outcome.operation },
+        Status.Accepted,
+      )
   }
 })

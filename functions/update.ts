@@ -52,8 +52,11 @@ await serve('update', async function updating(c) {
   })
   switch (outcome.state) {
     case 'done':
-      return c.json(dashboard(outcome.value.info.dashboardUrl), Status.OK)
+      return c.json(dashboard(config, instanceId, outcome.value.info.dashboardUrl), Status.OK)
     case 'under way':
-      return c.json({ ...dashboard(outcome.dashboardUrl), operation: outcome.operation }, Status.Accepted)
+      return c.json(
+        { ...dashboard(config, instanceId, outcome.dashboardUrl), operation: outcome.operation },
+        Status.Accepted,
+      )
   }
 })

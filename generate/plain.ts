@@ -1,5 +1,5 @@
 /** The functions without Knative: a Deployment and a Service each, behind the edge router. They never scale to zero. */
-import { edgeRouter } from '../shared/routes.ts'
+import { edgeRouter, type Route, routes } from '../shared/routes.ts'
 import { edgeRouterAccount, edgeRouterContainer } from './edge-router.ts'
 import type { Specified } from './gateways.ts'
 import type { Manifest } from './manifest.ts'
@@ -19,15 +19,7 @@ interface PodSpec {
 export function plainManifests(namespaces: Namespaces): (Manifest | Specified)[] {
   const { broker } = namespaces
   return [
-    ...knativeServices(namespaces).flatMap(({ metadata, spec }) => {
-      const { containerConcurrency: _, timeoutSeconds, ...pod } = spec.template.spec
-      return workload(
-        broker,
-        metadata.name,
-        { ...pod, terminationGracePeriodSeconds: timeoutSeconds },
-        'ClusterIP',
-      )
-    }),
+    ...functionWorkloads(namespaces),
     edgeRouterAccount(broker),
     ...workload(
       broker,
@@ -67,6 +59,19 @@ export function plainManifests(namespaces: Namespaces): (Manifest | Specified)[]
       },
     },
   ]
+}
+
+/** @returns Deployment and Service of each function */
+export function functionWorkloads(namespaces: Namespaces, of: readonly Route[] = routes): Specified[] {
+  return knativeServices(namespaces, of).flatMap(({ metadata, spec }) => {
+    const { containerConcurrency: _, timeoutSeconds, ...pod } = spec.template.spec
+    return workload(
+      namespaces.broker,
+      metadata.name,
+      { ...pod, terminationGracePeriodSeconds: timeoutSeconds },
+      'ClusterIP',
+    )
+  })
 }
 
 function workload(

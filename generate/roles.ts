@@ -35,8 +35,11 @@ export function nameOf(route: Pick<Route, 'function'>): string {
 }
 
 /** @returns a ServiceAccount for each function; one that may do nothing gets no token either */
-export function serviceAccounts({ broker }: Pick<Namespaces, 'broker'>): ServiceAccount[] {
-  return routes.map((route) => ({
+export function serviceAccounts(
+  { broker }: Pick<Namespaces, 'broker'>,
+  of: readonly Route[] = routes,
+): ServiceAccount[] {
+  return of.map((route) => ({
     apiVersion: 'v1',
     kind: 'ServiceAccount',
     metadata: metadata(route, broker),
@@ -78,18 +81,20 @@ export function resourcesOf(kinds: readonly KindResources[]): Readonly<Record<Ta
 }
 
 /** @returns Role and RoleBinding of every function in the broker's own namespace: the records */
-export function brokerRoles({ broker }: Pick<Namespaces, 'broker'>): (Role | RoleBinding)[] {
-  return routes.flatMap((route) => grant(route, broker, broker, rules(route.permissions, 'broker', [])))
+export function brokerRoles(
+  { broker }: Pick<Namespaces, 'broker'>,
+  of: readonly Route[] = routes,
+): (Role | RoleBinding)[] {
+  return of.flatMap((route) => grant(route, broker, broker, rules(route.permissions, 'broker', [])))
 }
 
 /** @returns Role and RoleBinding of every function in a namespace of databases: everything else */
 export function databaseRoles(
   { broker, databases }: Namespaces,
   kinds: readonly KindResources[],
+  of: readonly Route[] = routes,
 ): (Role | RoleBinding)[] {
-  return routes.flatMap((route) =>
-    grant(route, databases, broker, rules(route.permissions, 'databases', kinds)),
-  )
+  return of.flatMap((route) => grant(route, databases, broker, rules(route.permissions, 'databases', kinds)))
 }
 
 /**

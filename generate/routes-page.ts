@@ -1,4 +1,4 @@
-import { reviews, routes } from '../shared/routes.ts'
+import { dashboardRoutes, type Route, reviews, routes } from '../shared/routes.ts'
 import { pathPattern } from './path-pattern.ts'
 import { platformRole } from './reviews.ts'
 import { table } from './table.ts'
@@ -22,12 +22,7 @@ export function routesPage(): string {
     const { type, value } = pathPattern(path)
     return [`\`${path}\``, type, `\`${value}\``]
   })
-  const permissions = routes.map((route) => [
-    `\`${route.function}\``,
-    Object.entries(route.permissions)
-      .map(([target, verbs]) => `${target}: ${verbs.join(', ')}`)
-      .join('; ') || 'nothing',
-  ])
+  const permissions = routes.map((route) => [`\`${route.function}\``, permitted(route) || 'nothing'])
   return [
     introduction,
     table(['Operation', 'Method', 'Path', 'Function'], operations),
@@ -36,6 +31,17 @@ export function routesPage(): string {
     '\n## What each function may do in the cluster\n',
     '`records` are the AppBindings in the namespace of the broker; `versions` are the *Version objects of KubeDB, which have no namespace; everything else is in the namespaces of databases.\n',
     table(['Function', 'Permissions'], permissions),
+    '\n## The dashboard\n',
+    'Where it is switched on ([dashboard](dashboard.md)), it has rows of its own:\n',
+    table(
+      ['Method', 'Path', 'Function'],
+      dashboardRoutes.map((route) => [route.method, `\`${route.path}\``, `\`${route.function}\``]),
+    ),
+    `\n${dashboardRoutes
+      .slice(0, 1)
+      .map((route) => `\`${route.function}\` may: ${permitted(route)}.`)
+      .join('')}`,
+    '\n## Bearer tokens',
     `\nWhere bearer tokens are let in (\`AUTHENTICATION\`), every function may in the whole cluster: ${Object.entries(
       reviews,
     )
@@ -47,4 +53,10 @@ export function routesPage(): string {
     ),
     '',
   ].join('\n')
+}
+
+function permitted({ permissions }: Pick<Route, 'permissions'>): string {
+  return Object.entries(permissions)
+    .map(([target, verbs]) => `${target}: ${verbs.join(', ')}`)
+    .join('; ')
 }

@@ -25,6 +25,7 @@ export const mounted = {
   users: { volume: { secret: { secretName: 'osb-users' } }, folder: '/etc/broker/users' },
   catalog: { volume: { configMap: { name: 'osb-catalog' } }, folder: '/etc/broker/catalog' },
   keys: { volume: { secret: { secretName: 'osb-keys' } }, folder: '/etc/broker/keys' },
+  dashboard: { volume: { secret: { secretName: 'osb-dashboard' } }, folder: '/etc/broker/dashboard' },
 } as const satisfies Record<Mount | 'users', object>
 
 export const configurationName = 'osb-configuration'
@@ -50,8 +51,8 @@ export const containerConcurrency = 50
 export const resources = { requests: { cpu: '50m', memory: '96Mi' }, limits: { memory: '256Mi' } }
 
 /** @returns the Services, reachable inside the cluster only: the route in front of them is the one public door */
-export function knativeServices(namespaces: Namespaces): KnativeService[] {
-  return routes.map((route) => ({
+export function knativeServices(namespaces: Namespaces, of: readonly Route[] = routes): KnativeService[] {
+  return of.map((route) => ({
     apiVersion: 'serving.knative.dev/v1',
     kind: 'Service',
     metadata: {
@@ -73,7 +74,9 @@ export function knativeServices(namespaces: Namespaces): KnativeService[] {
 }
 
 function podSpec(route: Route, { broker, databases }: Namespaces): PodSpec {
-  const needs = ['users' as const, ...route.mounts]
+  // People sign in to the dashboard elsewhere.
+  const users = route.mounts.includes('dashboard') ? [] : ['users' as const]
+  const needs = [...users, ...route.mounts]
   return {
     serviceAccountName: nameOf(route),
     ...(Object.keys(route.permissions).length === 0 && { automountServiceAccountToken: false }),

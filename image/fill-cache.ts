@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
-import { edgeRouter, routes } from '../shared/routes.ts'
+import { dashboardRoutes, edgeRouter, routes } from '../shared/routes.ts'
 
 const port = 18_080
 const [, , folder = '/app'] = process.argv
@@ -69,9 +69,16 @@ for (const { function: name, method, path } of routes) {
   await run(name, method, `${path.replaceAll(/:\w+/g, 'id')}?service_id=a&plan_id=b&accepts_incomplete=true`)
 }
 await run(edgeRouter, 'GET', '/v2/unknown')
+const [{ function: dashboard }] = dashboardRoutes
+await run(dashboard, 'GET', '/dashboard/instances/id')
 
-const chunks = (await readdir(join(folder, 'chunks'))).filter((name) => name.endsWith('.js'))
-const lines = chunks.map((name) => `await import(${JSON.stringify(join(folder, 'chunks', name))})`)
+const files = await Promise.all(
+  ['chunks', `${dashboard}/chunks`].map(async (chunks) =>
+    (await readdir(join(folder, chunks))).map((name) => join(folder, chunks, name)),
+  ),
+)
+const chunks = files.flat().filter((name) => name.endsWith('.js'))
+const lines = chunks.map((name) => `await import(${JSON.stringify(name)})`)
 const reader = spawn(
   process.execPath,
   ['--input-type=module', '--eval', `${lines.join('\n')}\nprocess.exit(0)`],
@@ -83,4 +90,4 @@ const reader = spawn(
 const [code] = await once(reader, 'exit')
 if (code !== 0) throw new Error(`the chunks could not be read: ${code}`)
 await rm(directory, { recursive: true })
-console.log(`${routes.length + 1} programs and ${chunks.length} chunks are in the compile cache`)
+console.log(`${routes.length + 2} programs and ${chunks.length} chunks are in the compile cache`)

@@ -27,9 +27,9 @@ export type Verb = 'get' | 'list' | 'create' | 'update' | 'patch' | 'delete'
 export type Permissions = { readonly [T in Target]?: readonly Verb[] }
 
 /** What a function reads from a file beside the users, which all read. Keys go only where passwords are derived. */
-export type Mount = 'catalog' | 'keys'
+export type Mount = 'catalog' | 'keys' | 'dashboard'
 
-export type Method = 'GET' | 'PUT' | 'PATCH' | 'DELETE'
+export type Method = 'GET' | 'PUT' | 'PATCH' | 'DELETE' | 'POST'
 
 export interface Route {
   /** the section of the specification */
@@ -178,6 +178,34 @@ export const routes = [
   },
 ] as const satisfies readonly Route[]
 
+const dashboard = {
+  operation: 'Dashboard',
+  function: 'dashboard',
+  mounts: ['catalog', 'dashboard'],
+  permissions: {
+    records: ['get', 'list'],
+    databases: ['get'],
+    opsRequests: ['list'],
+    appBindings: ['get'],
+    services: ['get'],
+    pods: ['list'],
+    events: ['list'],
+  },
+} as const
+
+/**
+ * The dashboard, which is no operation of the specification: pages for people, about one instance each, which
+ * `dashboard_url` names. It is there only where it is switched on, and so is not among the others. It reads, and no
+ * Secrets.
+ */
+export const dashboardRoutes = [
+  { ...dashboard, method: 'GET', path: '/dashboard/instances/:instance_id' },
+  /** signing out */
+  { ...dashboard, method: 'POST', path: '/dashboard/instances/:instance_id' },
+  /** where the provider sends people back to, the style sheet, the script */
+  { ...dashboard, method: 'GET', path: '/dashboard/:page' },
+] as const satisfies readonly Route[]
+
 /**
  * What every function may do besides, in the whole cluster, where bearer tokens are let in (AUTHENTICATION): ask whose
  * a token is, and what its owner may do. Nothing else in the broker concerns the whole cluster.
@@ -191,6 +219,9 @@ export const reviews = {
 export const edgeRouter = 'edge-router'
 
 export type FunctionName = (typeof routes)[number]['function']
+
+/** A function, or the dashboard. */
+export type ProgramName = FunctionName | typeof dashboard.function
 
 /**
  * @param name a function of the route map

@@ -1,13 +1,14 @@
 /** The manifests of knative/ as templates of the chart: the same objects, with expressions where values decide. */
-import { edgeRouter } from '../../shared/routes.ts'
+import { dashboardRoutes, edgeRouter } from '../../shared/routes.ts'
 import { isObject } from '../../shared/values/json.ts'
 import { admissionPolicy } from '../admission-policy.ts'
+import { catalogMount, catalogVolume, dashboardFunction, dashboardRules } from '../dashboard.ts'
 import { edgeRouterManifests } from '../edge-router.ts'
 import { type Entrance, httpProxy, httpRoute, virtualService } from '../gateways.ts'
 import { localGateways } from '../knative.ts'
 import type { Files, Manifest } from '../manifest.ts'
 import { networkPolicies } from '../network-policies.ts'
-import { plainManifests } from '../plain.ts'
+import { functionWorkloads, plainManifests } from '../plain.ts'
 import { namespace } from '../rbac.ts'
 import { platformRole, reviewRoles } from '../reviews.ts'
 import {
@@ -32,6 +33,8 @@ const suffixed = (name: string) => `${name}${text('$.Values.nameSuffix')}`
 const bearer = 'ne $.Values.authentication `basic`'
 const basicOnly = 'eq $.Values.authentication `basic`'
 const isKind = (kind: string) => `eq $.Values.gateway.kind \`${kind}\``
+/** Whoever says where the dashboard is reached has it. */
+const dashboard = '$.Values.configuration.DASHBOARD_URL'
 const onKnative = 'ne $.Values.gateway.kind `plain`'
 
 /** @returns the generated files of knative/chart/templates by name, in the order in which they are applied */
@@ -48,12 +51,19 @@ export function chartTemplates(kinds: readonly KindResources[]): Files {
     ]),
     '200-service-accounts.yaml': template('One ServiceAccount for each function.', [
       { objects: serviceAccounts(namespaces).map(withToken) },
+      { objects: serviceAccounts(namespaces, dashboardFunction), when: dashboard },
     ]),
     '210-broker-roles.yaml': template("What each function may do with the broker's records.", [
       { objects: brokerRoles(namespaces) },
+      { objects: brokerRoles(namespaces, dashboardFunction), when: dashboard },
     ]),
     '220-database-roles.yaml': template('What each function may do where databases are.', [
       { objects: databaseRoles(namespaces, kinds), each: eachNamespace },
+      {
+        objects: databaseRoles(namespaces, kinds, dashboardFunction),
+        when: dashboard,
+        each: eachNamespace,
+      },
     ]),
     '225-version-roles.yaml': template("Who may read KubeDB's versions, which have no namespace.", [
       { objects: versionRoles(namespaces, kinds, (route) => suffixed(nameOf(route))) },
@@ -74,9 +84,17 @@ export function chartTemplates(kinds: readonly KindResources[]): Files {
         },
       ],
     ),
-    '300-functions.yaml': template('The ten functions.', [
+    '300-functions.yaml': template('The ten functions, and the dashboard where it is switched on.', [
       { objects: knativeServices(namespaces).map(withValues), when: onKnative },
       { objects: plainManifests(namespaces).map(withValues), when: isKind('plain') },
+      {
+        objects: knativeServices(namespaces, dashboardFunction).map(withValues),
+        when: `and ${dashboard} (${onKnative})`,
+      },
+      {
+        objects: functionWorkloads(namespaces, dashboardFunction).map(withValues),
+        when: `and ${dashboard} (${isKind('plain')})`,
+      },
     ]),
     '310-network-policies.yaml': template('Who may talk to whom.', [
       { objects: present(ofDatabases), each: eachNamespace },
@@ -87,19 +105,32 @@ export function chartTemplates(kinds: readonly KindResources[]): Files {
 }
 
 function routeBlocks(): Block[] {
-  const entrance = (kind: keyof typeof localGateways): Entrance => ({
-    host: text('$.Values.gateway.host'),
-    gateway: { name: text('$.Values.gateway.name'), namespace: text('$.Values.gateway.namespace') },
-    local: {
+  const entrance = (
+    kind: keyof typeof localGateways,
+    { rule }: (typeof dashboardRules)[keyof typeof dashboardRules],
+  ): Entrance => {
+    const local = {
       name: text(`$.Values.gateway.local.name | default \`${localGateways[kind].name}\``),
       namespace: text(`$.Values.gateway.local.namespace | default \`${localGateways[kind].namespace}\``),
-    },
-    name: suffixed('osb'),
-  })
+    }
+    return {
+      host: text('$.Values.gateway.host'),
+      gateway: { name: text('$.Values.gateway.name'), namespace: text('$.Values.gateway.namespace') },
+      local,
+      name: suffixed('osb'),
+      more: dashboardRoutes.map((route) => when(dashboard, rule(broker, local, route))),
+    }
+  }
   return [
-    { objects: httpRoute(broker, entrance('gateway-api')), when: isKind('gateway-api') },
-    { objects: virtualService(broker, entrance('istio')), when: isKind('istio') },
-    { objects: httpProxy(broker, entrance('contour')), when: isKind('contour') },
+    {
+      objects: httpRoute(broker, entrance('gateway-api', dashboardRules.HTTPRoute)),
+      when: isKind('gateway-api'),
+    },
+    {
+      objects: virtualService(broker, entrance('istio', dashboardRules.VirtualService)),
+      when: isKind('istio'),
+    },
+    { objects: httpProxy(broker, entrance('contour', dashboardRules.HTTPProxy)), when: isKind('contour') },
     {
       objects: edgeRouterManifests(broker, text('$.Values.gateway.host')).map(withValues),
       when: isKind('edge-router'),
@@ -142,9 +173,15 @@ function editOfFunction(name: string): Edit {
       case 'automountServiceAccountToken':
         return when(basicOnly, old)
       case 'secretName':
-        return old === mounted.users.volume.secret.secretName
-          ? text(`$.Values.users.existingSecret | default \`${old}\``)
-          : text(`$.Values.keys.existingSecret | default \`${String(old)}\``)
+        if (old === mounted.users.volume.secret.secretName)
+          return text(`$.Values.users.existingSecret | default \`${old}\``)
+        return old === mounted.keys.volume.secret.secretName
+          ? text(`$.Values.keys.existingSecret | default \`${old}\``)
+          : old
+      case 'volumes':
+        return name === 'catalog' && Array.isArray(old) ? [...old, when(dashboard, catalogVolume)] : old
+      case 'volumeMounts':
+        return name === 'catalog' && Array.isArray(old) ? [...old, when(dashboard, catalogMount)] : old
       case 'resources':
         return value('toJson $.Values.resources')
       case 'env':

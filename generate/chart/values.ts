@@ -2,7 +2,7 @@
 import { Document } from 'yaml'
 import { environment, variables } from '../../shared/environment/config.ts'
 import { routerEnvironment, routerVariables } from '../../shared/gateway/config.ts'
-import { routes } from '../../shared/routes.ts'
+import { dashboardRoutes, routes } from '../../shared/routes.ts'
 import { edgeRouterContainer } from '../edge-router.ts'
 import { exampleHost, gateway } from '../knative.ts'
 import { knativeNamespaces } from '../network-policies.ts'
@@ -35,6 +35,7 @@ const own = [
   'AUTHENTICATION',
   'TOKEN_AUDIENCE',
   'KEYS_DIRECTORY',
+  'DASHBOARD_DIRECTORY',
   'KUBERNETES_SERVICE_HOST',
   'KUBERNETES_SERVICE_PORT',
   'SERVICE_ACCOUNT_DIRECTORY',
@@ -46,7 +47,7 @@ const name = { type: 'string', pattern: `^${label}$` } as const
 const optionalName = { type: 'string', pattern: `^(${label})?$` } as const
 const hostName = { type: 'string', maxLength: 253, pattern: `^${label}(\\.${label})*$` } as const
 const whole = (minimum: number) => ({ type: 'integer', minimum }) as const
-const functions = routes.map((route) => route.function)
+const functions = [...routes, ...dashboardRoutes.slice(0, 1)].map((route) => route.function)
 
 /** @returns a value for each variable that an installation may set */
 function settings(): Values {
@@ -63,7 +64,8 @@ export function routerSettings(): Values {
   const schemas = routerEnvironment()
   return Object.fromEntries(
     routerVariables()
-      .filter((variable) => !own.includes(variable.name))
+      // The router has the variables of the functions too.
+      .filter((variable) => !own.includes(variable.name) && variable.name !== 'DASHBOARD_URL')
       .map(({ name, meaning }) => [name, { meaning, schema: schemaOf(schemas, name) }]),
   )
 }

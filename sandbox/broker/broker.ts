@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Namespaces } from '../../generate/roles.ts'
-import type { FunctionName } from '../../shared/routes.ts'
+import type { ProgramName } from '../../shared/routes.ts'
 import type { Administrator } from '../control-plane/administrator.ts'
 import { writePrivateFile } from '../machine/atomic-file.ts'
 import { type Gateway, type GatewayOptions, startGateway } from './gateway.ts'
@@ -54,6 +54,7 @@ export function takesTokens(environment: Readonly<Record<string, string | undefi
 /** Runs the functions behind a gateway, each with its own ServiceAccount, against any cluster. */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { apiServer, namespaces, directory, log } = options
+  const dashboard = options.environment?.DASHBOARD_URL !== undefined
   const usersFile = join(directory, 'users.json')
   const keysDirectory = join(directory, 'keys')
   await mkdir(directory, { recursive: true, mode: 0o700 })
@@ -65,6 +66,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     ca: apiServer.ca,
     directory: join(directory, 'tokens'),
     all: takesTokens(options.environment ?? {}),
+    dashboard,
     log: (line) => log('gateway', line),
   })
   const common: Record<string, string> = {
@@ -78,13 +80,13 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     NODE_COMPILE_CACHE: join(options.functionsDirectory, 'compile-cache'),
     ...(options.names !== undefined && { SANDBOX_NAMES: options.names }),
   }
-  const environment = (name: FunctionName) => ({
+  const environment = (name: ProgramName) => ({
     ...common,
     SERVICE_ACCOUNT_DIRECTORY: mounts.directory(name),
     ...options.environment,
   })
   try {
-    const gateway = await startGateway({ ...options, environment })
+    const gateway = await startGateway({ ...options, environment, dashboard })
     return {
       gateway,
       usersFile,

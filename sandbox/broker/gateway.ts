@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { match } from '../../shared/gateway/match.ts'
 import { proxy } from '../../shared/gateway/proxy.ts'
-import type { FunctionName } from '../../shared/routes.ts'
+import type { ProgramName } from '../../shared/routes.ts'
 import { FunctionProcess } from './function-process.ts'
 import { preload } from './preload.ts'
 
@@ -18,25 +18,27 @@ export interface GatewayOptions {
   port: number
   /** holds `<function>/index.js` */
   functionsDirectory: string
+  /** whether there is a dashboard beside the functions */
+  dashboard?: boolean
   /** @returns the whole environment of that function's process; asked at each start */
-  environment: (name: FunctionName) => Readonly<Record<string, string>>
+  environment: (name: ProgramName) => Readonly<Record<string, string>>
   /** a process without requests ends after this long; 60 by default, Infinity for never */
   idleSeconds?: number
   /** from a request's arrival to the end of its answer, cold start included; 58 by default */
   timeoutSeconds?: number
   /** gets every line the functions print, and what the gateway itself has to tell (under the name `gateway`) */
-  log: (name: FunctionName | 'gateway', line: string) => void
+  log: (name: ProgramName | 'gateway', line: string) => void
   /** called at each start of a process */
-  onStart?: (name: FunctionName, pid: number | undefined) => void
+  onStart?: (name: ProgramName, pid: number | undefined) => void
 }
 
 export interface Gateway {
   url: string
   port: number
   /** @returns the process of that function, if one runs just now */
-  pid(name: FunctionName): number | undefined
+  pid(name: ProgramName): number | undefined
   /** Ends the function's process as scaling to zero does; the next request starts another. */
-  scaleToZero(name: FunctionName): Promise<void>
+  scaleToZero(name: ProgramName): Promise<void>
   /** Takes no more requests and ends every process. Safe to call twice. */
   stop(): Promise<void>
 }
@@ -55,12 +57,12 @@ interface Copy {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { functionsDirectory, environment, idleSeconds = 60, timeoutSeconds = 58, log, onStart } = options
   const pod = await preload()
-  const copies = new Map<FunctionName, Copy>()
+  const copies = new Map<ProgramName, Copy>()
   /** all that have not ended, those on their way out included */
   const alive = new Set<FunctionProcess>()
   let stopping = false
 
-  function copyOf(name: FunctionName): Copy {
+  function copyOf(name: ProgramName): Copy {
     const known = copies.get(name)
     if (known) return known
     const file = join(functionsDirectory, name, 'index.js')
@@ -88,13 +90,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 
   /** Takes the copy out of service, so that the next request starts another, and ends it. */
-  function retire(name: FunctionName, copy: Copy): Promise<void> {
+  function retire(name: ProgramName, copy: Copy): Promise<void> {
     if (copies.get(name) === copy) copies.delete(name)
     clearTimeout(copy.idle)
     return copy.process.stop()
   }
 
-  function release(name: FunctionName, copy: Copy): void {
+  function release(name: ProgramName, copy: Copy): void {
     copy.requests -= 1
     const inService = copies.get(name) === copy
     if (!inService || copy.requests > 0 || idleSeconds === Number.POSITIVE_INFINITY) return
@@ -102,7 +104,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 
   async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const found = match(incoming.method ?? '', incoming.url ?? '')
+    const found = match(incoming.method ?? '', incoming.url ?? '', options)
     if ('unknown' in found) return refuse(incoming, response, 404, 'NotFound', 'There is no such path.')
     if ('allowed' in found) {
       response.setHeader('Allow', found.allowed.join(', '))

@@ -12,7 +12,7 @@ import {
   serviceAccounts,
   versionRoles,
 } from '../../generate/roles.ts'
-import { type FunctionName, routes } from '../../shared/routes.ts'
+import { dashboardRoutes, type ProgramName, routes } from '../../shared/routes.ts'
 import { type Administrator, apply } from '../control-plane/administrator.ts'
 import { granted } from '../control-plane/request.ts'
 import { writePrivateFile } from '../machine/atomic-file.ts'
@@ -40,6 +40,20 @@ export async function applyRoles(
   ])
 }
 
+/** The same for the dashboard. May be repeated. */
+export async function applyDashboardRoles(
+  administrator: Administrator,
+  namespaces: Namespaces,
+  kinds: readonly KindResources[],
+): Promise<void> {
+  const rows = dashboardRoutes.slice(0, 1)
+  await apply(administrator, [
+    ...serviceAccounts(namespaces, rows),
+    ...brokerRoles(namespaces, rows),
+    ...databaseRoles(namespaces, kinds, rows),
+  ])
+}
+
 export interface MountOptions {
   administrator: Administrator
   /** where the ServiceAccounts are */
@@ -50,6 +64,8 @@ export interface MountOptions {
   directory: string
   /** functions that may do nothing get a folder too: they have to ask about the tokens of callers */
   all?: boolean
+  /** whether the dashboard gets one */
+  dashboard?: boolean
   /** gets a sentence when a token could not be renewed */
   log: (line: string) => void
 }
@@ -57,7 +73,7 @@ export interface MountOptions {
 /** Folders as a pod has them: `token`, `ca.crt`, `namespace`. */
 export interface Mounts {
   /** @returns the folder; it does not exist for a function that may do nothing, as in its pod */
-  directory(name: FunctionName): string
+  directory(name: ProgramName): string
   /** Renews no more. */
   stop(): void
 }
@@ -75,9 +91,12 @@ const watch = 30_000
  */
 export async function mountServiceAccounts(options: MountOptions): Promise<Mounts> {
   const { administrator, ca, log } = options
-  const directory = (name: FunctionName) => join(options.directory, name)
+  const directory = (name: ProgramName) => join(options.directory, name)
   const renew = async () => {
-    const accounts = routes.filter((route) => options.all || Object.keys(route.permissions).length > 0)
+    const accounts = [
+      ...routes.filter((route) => options.all || Object.keys(route.permissions).length > 0),
+      ...(options.dashboard ? dashboardRoutes.slice(0, 1) : []),
+    ]
     await Promise.all(
       accounts.map(async (route) => {
         const token = await mint(administrator, options.namespace, nameOf(route))

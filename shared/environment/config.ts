@@ -26,6 +26,8 @@ export interface Config {
   metadataPrefixes: string[]
   /** seconds */
   retryAfter: number
+  /** `url`: what the addresses of the dashboard begin with; undefined where there is none */
+  dashboard: { url: string | undefined; directory: string }
   logLevel: LogLevel
   /** seconds within which all work of one request ends */
   requestBudget: number
@@ -56,6 +58,9 @@ export function whole(min: number, max: number) {
 function oneOf<const T extends readonly string[]>(...values: T) {
   return v.picklist(values, `must be ${values.join(' or ')}`)
 }
+
+/** A scheme of the web and a host, perhaps with a port. */
+const origin = /^https?:\/\/[A-Za-z0-9.-]+(:\d{1,5})?\/?$/
 
 const path = v.pipe(v.string(), v.startsWith('/', 'must be an absolute path'))
 const flag = v.pipe(
@@ -191,6 +196,24 @@ const Environment = v.pipe(
     RETRY_AFTER: v.pipe(
       v.optional(whole(1, 3600), '5'),
       v.description('seconds that a platform is asked to wait between two polls'),
+    ),
+    DASHBOARD_URL: v.pipe(
+      v.optional(
+        v.pipe(
+          v.string(),
+          v.regex(origin, 'must be https:// or http:// and a host, and nothing after that'),
+          v.transform((text) => text.replace(/\/$/, '')),
+        ),
+      ),
+      v.description(
+        'address under which people reach the dashboard, such as `https://broker.example.com`: answers then have a `dashboard_url` there. Set it only where the dashboard is deployed (docs/dashboard.md)',
+      ),
+    ),
+    DASHBOARD_DIRECTORY: v.pipe(
+      v.optional(path, '/etc/broker/dashboard'),
+      v.description(
+        'set-up of the dashboard: `settings.json`, `client.json`, `cookie-key`; changed files are read again',
+      ),
     ),
     LOG_LEVEL: v.pipe(
       v.optional(v.picklist(logLevels, `must be ${logLevels.join(', ')}`), 'info'),
@@ -351,6 +374,7 @@ export function loadConfig(
     endpoints: set.ENDPOINTS,
     metadataPrefixes: set.METADATA_PREFIXES,
     retryAfter: set.RETRY_AFTER,
+    dashboard: { url: set.DASHBOARD_URL, directory: set.DASHBOARD_DIRECTORY },
     logLevel: set.LOG_LEVEL,
     requestBudget: set.REQUEST_BUDGET,
     abandonedAfter: set.ABANDONED_AFTER,

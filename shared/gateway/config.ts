@@ -18,6 +18,8 @@ export interface RouterConfig {
   functionUrl: string
   /** seconds from a request's arrival to the end of its answer */
   timeout: number
+  /** whether there is a dashboard beside the functions */
+  dashboard: boolean
   logLevel: LogLevel
 }
 
@@ -42,6 +44,10 @@ const Environment = v.object({
   ROUTER_TIMEOUT: v.pipe(
     v.optional(whole(1, 600), '58'),
     v.description("seconds from a request's arrival to the end of its answer, cold start included"),
+  ),
+  DASHBOARD_URL: v.pipe(
+    v.optional(v.string()),
+    v.description('as of the functions: where it is set, the router leads to the dashboard too'),
   ),
   LOG_LEVEL: v.pipe(
     v.optional(v.picklist(logLevels, `must be ${logLevels.join(', ')}`), 'info'),
@@ -72,6 +78,7 @@ export function loadRouterConfig(env: NodeJS.ProcessEnv): RouterConfig {
     port: set.PORT,
     functionUrl: set.FUNCTION_URL.replaceAll('{namespace}', set.BROKER_NAMESPACE),
     timeout: set.ROUTER_TIMEOUT,
+    dashboard: set.DASHBOARD_URL !== undefined,
     logLevel: set.LOG_LEVEL,
   }
 }

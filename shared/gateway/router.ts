@@ -5,7 +5,7 @@
 import { Agent, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { log } from '../environment/log.ts'
 import { requestIdentityHeader } from '../osb/edge/request-identity.ts'
-import type { FunctionName } from '../routes.ts'
+import type { ProgramName } from '../routes.ts'
 import { Unserved } from './foreign-answer.ts'
 import { match } from './match.ts'
 import { proxy, type Upstream } from './proxy.ts'
@@ -15,6 +15,8 @@ export interface RouterOptions {
   functionUrl: string
   /** seconds from a request's arrival to the end of its answer */
   timeout: number
+  /** whether there is a dashboard beside the functions */
+  dashboard?: boolean
 }
 
 /** @returns what is to be given to `createServer`; it answers `/health/*` itself */
@@ -27,7 +29,7 @@ export function router(options: RouterOptions): RequestListener {
     if ((method === 'GET' || method === 'HEAD') && /^\/health\/(liveness|readiness)$/.test(url)) {
       return answer(incoming, response, 200, { status: 'alive' })
     }
-    const found = match(method, url)
+    const found = match(method, url, options)
     if ('unknown' in found) return refuse(incoming, response, 404, 'NotFound', 'there is no such path')
     if ('allowed' in found) {
       const allowed = found.allowed.join(', ')
@@ -66,7 +68,7 @@ export function router(options: RouterOptions): RequestListener {
 }
 
 /** @returns where a function is; the dot keeps resolvers from trying the search domains of the pod first */
-function upstreamOf({ functionUrl }: RouterOptions, name: FunctionName, agent: Agent): Upstream {
+function upstreamOf({ functionUrl }: RouterOptions, name: ProgramName, agent: Agent): Upstream {
   const { host, hostname, port } = new URL(functionUrl.replace('{function}', name))
   return { host: `${hostname}.`, port: port === '' ? 80 : Number(port), agent, name: host, again: true }
 }

@@ -7,33 +7,45 @@ import { type Application, listener } from '../http/listener.ts'
 import { unexpected } from '../osb/edge/errors.ts'
 import { requestIdentityHeader } from '../osb/edge/request-identity.ts'
 import { type Handler, operation, type TokenScheme } from '../osb/operation.ts'
-import { type FunctionName, routeOf } from '../routes.ts'
+import { type FunctionName, type ProgramName, routeOf } from '../routes.ts'
 import { startTelemetry, stopTelemetry } from '../telemetry/telemetry.ts'
 
 /** milliseconds that a collector of telemetry is given at the end */
 const flushPatience = 3000
 
-/**
- * Runs one function of the broker: reads the configuration, listens, and ends the process in order on SIGTERM and
- * SIGINT. With a wrong configuration it logs every mistake and exits with 1.
- */
+/** Runs one function of the broker. */
 export async function serve(name: FunctionName, handler: Handler): Promise<void> {
+  const cluster = Object.keys(routeOf(name).permissions).length > 0
+  await run(name, { cluster }, async (config) => operation(name, handler, config, await tokens(config)))
+}
+
+/**
+ * Runs an application as a process: reads the configuration, listens, and ends in order on SIGTERM and SIGINT. With a
+ * wrong configuration it logs every mistake and exits with 1.
+ *
+ * @param options.cluster whether it talks to the API server
+ */
+export async function run(
+  name: ProgramName,
+  options: { cluster: boolean },
+  application: (config: Config) => Application | Promise<Application>,
+): Promise<void> {
   process.on('uncaughtException', (error) => {
     log('error', 'uncaught error', { function: name, error: errorFields(error) })
     process.exit(1)
   })
-  const config = configuration(name)
+  const config = configuration(name, options)
   setLogLevel(config.logLevel)
   await startTelemetry(process.env, `osb-${name}`)
-  const server = listen(operation(name, handler, config, await tokens(config)), name, config)
+  const server = listen(await application(config), name, config)
   const end = () => endInOrder(server, config.requestBudget, flush)
   process.once('SIGTERM', end)
   process.once('SIGINT', end)
 }
 
-function configuration(name: FunctionName): Config {
+function configuration(name: ProgramName, options: { cluster: boolean }): Config {
   try {
-    return loadConfig(process.env, { cluster: Object.keys(routeOf(name).permissions).length > 0 })
+    return loadConfig(process.env, options)
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error
     for (const mistake of error.mistakes) log('error', mistake, { function: name })
@@ -46,7 +58,7 @@ async function tokens(config: Config): Promise<TokenScheme | undefined> {
   return config.authentication.bearer ? (await import('./bearer.ts')).tokenScheme(config) : undefined
 }
 
-function listen(app: Application, name: FunctionName, config: Config): Server {
+function listen(app: Application, name: ProgramName, config: Config): Server {
   const budget = config.requestBudget * 1000
   const options = {
     // queue-proxy and activator reuse idle connections for 90 s; one closed under them is a 502 for a platform.

@@ -5,7 +5,7 @@ import { join, relative } from 'node:path'
 import test from 'ava'
 import { parseAllDocuments, stringify } from 'yaml'
 import { gatewayKinds } from '../../generate/chart/values.ts'
-import { knativeFiles } from '../../generate/knative.ts'
+import { knativeFiles, localGateways } from '../../generate/knative.ts'
 import { defaultNamespaces, rbacFiles } from '../../generate/rbac.ts'
 import { ConfigurationError, loadConfig } from '../../shared/environment/config.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
@@ -168,6 +168,22 @@ for (const kind of gatewayKinds) {
       secrets.map((object) => at(object, 'metadata', 'name')),
       ['osb-users', 'osb-keys'],
     )
+  })
+}
+
+for (const kind of gatewayKinds) {
+  test(`${kind}: with a dashboard the chart renders what kustomize renders with its component`, async (t) => {
+    const url = 'https://broker.example.com'
+    const objects = await rendered({ gateway: { kind }, configuration: { DASHBOARD_URL: url } })
+    const component = join(root, 'knative/components', kind === 'plain' ? 'dashboard-plain' : 'dashboard')
+    const wanted = await kustomized(folders[kind], {
+      components: [relative(join(folder, 'overlay'), component)],
+      configMapGenerator: [{ ...configuration, literals: [`DASHBOARD_URL=${url}`] }],
+    })
+    t.deepEqual(comparable(objects), withoutNamespace(wanted))
+    const text = JSON.stringify(objects)
+    t.true(text.includes('osb-dashboard'))
+    if (kind in localGateways) t.is(text.match(/osb-dashboard\.kubedb-service-broker\.svc/g)?.length, 3)
   })
 }
 
@@ -433,6 +449,8 @@ test('a configuration is refused if and only if the functions would refuse it', 
     { REQUEST_BUDGET: 130 },
     { REQUEST_BUDGET: 130, ABANDONED_AFTER: 240 },
     { ABANDONED_AFTER: 45 },
+    { DASHBOARD_URL: 'https://broker.example.com:8443' },
+    { DASHBOARD_URL: 'broker.example.com' },
   ]
   let refused = 0
   for (const one of configurations) {
@@ -443,7 +461,7 @@ test('a configuration is refused if and only if the functions would refuse it', 
     for (const mistake of mistakes) t.true(said.includes(mistake.split(' ')[0] ?? '?'), said)
     refused += mistakes.length
   }
-  t.is(refused, 9)
+  t.is(refused, 10)
 })
 
 function mistakesOf(env: NodeJS.ProcessEnv): string[] {

@@ -15,7 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
 import { nameOf } from '../../generate/roles.ts'
 import { mintToken } from '../../sandbox/control-plane/request.ts'
-import { edgeRouter, type Route, routes } from '../../shared/routes.ts'
+import { dashboardRoutes, edgeRouter, type Route, routes } from '../../shared/routes.ts'
 import { useCluster } from '../support/cluster.ts'
 import { type Container, type Image, runContainer, unpack } from '../support/container.ts'
 
@@ -27,6 +27,8 @@ if (reason !== undefined) test(`the image is not tested here: ${reason}`, (t) =>
 
 /** What an answer takes on its way to the API server and back: so a request is still running at SIGTERM. */
 const apiDelay = 400
+
+const dashboard = dashboardRoutes[0].function
 
 let image: Image
 let directory: string
@@ -50,11 +52,18 @@ test.before('unpack the image', async () => {
   image = await unpack(archive)
   directory = await mkdtemp(join(tmpdir(), 'image-test-'))
   await chmod(directory, 0o755)
-  for (const folder of ['users', 'keys', 'catalog']) await mkdir(join(directory, folder))
+  for (const folder of ['users', 'keys', 'catalog', 'dashboard']) await mkdir(join(directory, folder))
   await writeFile(join(directory, 'users/users.json'), JSON.stringify([{ username: 'u', password: 'p' }]))
   await writeFile(join(directory, 'keys/key-1'), Buffer.alloc(32, 7).toString('base64'))
   for (const name of ['catalog.yaml', 'catalog.json'])
     await cp(join(import.meta.dirname, '../../knative/base', name), join(directory, 'catalog', name))
+  const setup = {
+    'settings.json': JSON.stringify({ issuer: 'https://login.example.com', rules: [] }),
+    'client.json': JSON.stringify({ id: 'dashboard', secret: 's' }),
+    'cookie-key': Buffer.alloc(32, 8).toString('base64'),
+  }
+  for (const [name, content] of Object.entries(setup))
+    await writeFile(join(directory, 'dashboard', name), content)
   for (const route of routes) {
     const folder = join(directory, 'accounts', route.function)
     await mkdir(folder, { recursive: true })
@@ -123,6 +132,7 @@ async function start(
       [join(directory, 'users')]: '/etc/broker/users',
       [join(directory, 'keys')]: '/etc/broker/keys',
       [join(directory, 'catalog')]: '/etc/broker/catalog',
+      ...(name === dashboard && { [join(directory, 'dashboard')]: '/etc/broker/dashboard' }),
       ...(existsSync(join(directory, 'accounts', name)) && {
         [join(directory, 'accounts', name)]: '/var/run/secrets/kubernetes.io/serviceaccount',
       }),
@@ -177,9 +187,26 @@ check('the edge router starts from the image, and an idle one is gone within a s
   t.true(Date.now() - begun < 1000)
 })
 
+check('the dashboard starts from the image, and an idle one is gone within a second', async (t) => {
+  const { container, at } = await start(dashboard, { DASHBOARD_URL: 'https://broker.example.com' })
+  t.teardown(() => container.remove())
+  t.is((await ask(at, 'GET', '/dashboard/nothing')).status, 404)
+  const style = await ask(at, 'GET', '/dashboard/style.css')
+  t.is(style.status, 200)
+  t.regex(style.text, /font-family|font:/)
+  const begun = Date.now()
+  container.signal('TERM')
+  t.is(await container.ended, 0, container.printed())
+  t.true(Date.now() - begun < 1000)
+})
+
 check('V8 finds what was compiled when the image was built', async (t) => {
-  for (const name of ['catalog', 'bind', edgeRouter]) {
-    const { container } = await start(name, { NODE_DEBUG_NATIVE: 'COMPILE_CACHE' })
+  for (const name of ['catalog', 'bind', edgeRouter, dashboard]) {
+    const url = name === dashboard ? { DASHBOARD_URL: 'https://broker.example.com' } : {}
+    const { container } = await start(name, {
+      ...url,
+      NODE_DEBUG_NATIVE: 'COMPILE_CACHE',
+    })
     t.teardown(() => container.remove())
     const accepted = container.printed().match(/cache for .* was accepted/g) ?? []
     const rejected = container.printed().match(/cache for .* was rejected/g) ?? []
@@ -202,6 +229,7 @@ check('the image holds what it needs and nothing else', (t) => {
     [
       ...routes.map((route) => route.function),
       edgeRouter,
+      dashboard,
       'doctor',
       'chunks',
       'compile-cache',

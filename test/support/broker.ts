@@ -33,6 +33,8 @@ export interface TestBrokerOptions {
   apiServer?: { host: string; port: number; ca: string }
   /** seconds until an idle function ends; never by default */
   idleSeconds?: number
+  /** of the gateway; any free one by default */
+  port?: number
 }
 
 export interface OsbAnswer extends JsonAnswer {
@@ -179,7 +181,7 @@ export async function startTestBroker(cluster: TestCluster, options: TestBrokerO
     users,
     catalogFile,
     names: cluster.names,
-    port: 0,
+    port: options.port ?? 0,
     idleSeconds: options.idleSeconds ?? Number.POSITIVE_INFINITY,
     environment: { RETRY_AFTER: '1', ...options.environment },
     log: (name, line) => lines.push(`${name}: ${line}`),

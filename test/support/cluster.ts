@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url'
 import type { TestFn } from 'ava'
 import * as v from 'valibot'
 import type { Namespaces } from '../../generate/roles.ts'
-import { applyRoles } from '../../sandbox/broker/service-accounts.ts'
+import { applyDashboardRoles, applyRoles } from '../../sandbox/broker/service-accounts.ts'
 import { type Administrator, administratorOf } from '../../sandbox/control-plane/administrator.ts'
 import type { ControlPlane } from '../../sandbox/control-plane/control-plane.ts'
 import { ask, type Endpoint, mintToken, type PatchType } from '../../sandbox/control-plane/request.ts'
@@ -78,13 +78,18 @@ export function sharedCluster(): SharedCluster {
   return v.parse(SharedCluster, JSON.parse(readFileSync(file, 'utf8')))
 }
 
+export interface ClusterOptions {
+  /** with the ServiceAccount and the roles of the dashboard */
+  dashboard?: boolean
+}
+
 /**
  * To be called at the top of a test file, for AVA's hooks.
  *
  * @returns the shared cluster with two fresh namespaces, which are there when the tests run
  */
-export function useCluster(test: TestFn): TestCluster {
-  const cluster = newCluster()
+export function useCluster(test: TestFn, options: ClusterOptions = {}): TestCluster {
+  const cluster = newCluster(options)
   test.before('namespaces and roles', async () => {
     await cluster.ready()
     await noteNamespace(cluster.namespaces.broker, test.meta.file)
@@ -101,23 +106,26 @@ async function noteNamespace(namespace: string, url: string): Promise<void> {
 }
 
 /** For hooks of one's own: `ready` has to be awaited before the first use, `close` called at the end. */
-export function newCluster(): TestCluster & { close(): Promise<void> } {
+export function newCluster({ dashboard = false }: ClusterOptions = {}): TestCluster & {
+  close(): Promise<void>
+} {
   const shared = sharedCluster()
   const administrator = administratorOf(shared)
   const suffix = randomBytes(4).toString('hex')
   const namespaces = { broker: `broker-${suffix}`, databases: `databases-${suffix}` }
   const databasesPath = (plural: string) => collectionPath(plural, namespaces.databases)
+  const roles = async () => {
+    const writing = withholding(administrator, namespaces, process.env.WITHHELD_PERMISSION)
+    await applyRoles(writing, namespaces, [...kinds.values()])
+    if (dashboard) await applyDashboardRoles(writing, namespaces, [...kinds.values()])
+  }
   let applied: Promise<void> | undefined
   return {
     ...shared,
     ca: readFileSync(shared.caFile, 'utf8'),
     namespaces,
     ready() {
-      applied ??= applyRoles(
-        withholding(administrator, namespaces, process.env.WITHHELD_PERMISSION),
-        namespaces,
-        [...kinds.values()],
-      )
+      applied ??= roles()
       return applied
     },
     async close() {

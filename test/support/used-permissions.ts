@@ -5,7 +5,7 @@ import * as v from 'valibot'
 import { nameOf, resourcesOf } from '../../generate/roles.ts'
 import { userAgent } from '../../shared/kubedb/cluster/connection.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
-import { type Route, routes } from '../../shared/routes.ts'
+import { dashboardRoutes, type Route, routes } from '../../shared/routes.ts'
 
 /** One verb of one row of the route map. */
 export interface Permission {
@@ -28,6 +28,9 @@ export interface Use {
 
 const resources = Object.entries(resourcesOf([...kinds.values()]))
 
+/** The rows of the route map, and the one of the dashboard, whose rows differ in their paths only. */
+export const rows: readonly Route[] = [...routes, dashboardRoutes[0]]
+
 /** @returns `bind: create secrets` */
 export function wordsOf({ function: name, verb, target }: Permission): string {
   return `${name}: ${verb} ${target}`
@@ -35,7 +38,7 @@ export function wordsOf({ function: name, verb, target }: Permission): string {
 
 /** @returns every permission of the route map */
 export function allPermissions(): Permission[] {
-  return routes.flatMap((route: Route) =>
+  return rows.flatMap((route) =>
     Object.entries(route.permissions).flatMap(([target, verbs]) =>
       verbs.map((verb) => ({ function: route.function, verb, target })),
     ),
@@ -68,7 +71,7 @@ export async function usesIn(auditLog: string): Promise<Use[]> {
 export function useIn(line: string): Use | undefined {
   const event = v.parse(Event, JSON.parse(line))
   const [, account, name] = /^system:serviceaccount:([^:]+):(.+)$/.exec(event.user.username) ?? []
-  const route = routes.find((candidate) => nameOf(candidate) === name)
+  const route = rows.find((candidate) => nameOf(candidate) === name)
   // Tests, too, ask with the functions' tokens.
   if (account === undefined || !route || event.userAgent !== userAgent || !event.objectRef) return undefined
   if (event.responseStatus?.code === 403) return undefined

@@ -3,8 +3,7 @@ import * as v from 'valibot'
 import { type Namespaces, nameOf, resourcesOf } from '../../generate/roles.ts'
 import type { Administrator } from '../../sandbox/control-plane/administrator.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
-import { routes } from '../../shared/routes.ts'
-import { allPermissions, wordsOf } from './used-permissions.ts'
+import { allPermissions, rows, wordsOf } from './used-permissions.ts'
 
 const RoleLike = v.looseObject({
   kind: v.picklist(['Role', 'ClusterRole']),
@@ -30,7 +29,7 @@ export function withholding(
 ): Administrator {
   if (words === undefined) return administrator
   const withheld = allPermissions().find((permission) => wordsOf(permission) === words)
-  const route = routes.find((candidate) => candidate.function === withheld?.function)
+  const route = rows.find((candidate) => candidate.function === withheld?.function)
   const [, target] =
     Object.entries(resourcesOf([...kinds.values()])).find(([name]) => name === withheld?.target) ?? []
   if (!withheld || !route || !target) throw new Error(`the route map has no permission "${words}"`)

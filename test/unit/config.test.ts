@@ -21,6 +21,7 @@ test('two namespaces are enough, the rest has defaults', (t) => {
     endpoints: false,
     metadataPrefixes: [],
     retryAfter: 5,
+    dashboard: { url: undefined, directory: '/etc/broker/dashboard' },
     logLevel: 'info',
     requestBudget: 45,
     abandonedAfter: 120,
@@ -58,6 +59,8 @@ test('every variable is read', (t) => {
     ENDPOINTS: 'true',
     METADATA_PREFIXES: 'example.com/, team.example.org/a-',
     RETRY_AFTER: '7',
+    DASHBOARD_URL: 'https://broker.example.com:8443/',
+    DASHBOARD_DIRECTORY: '/e',
     LOG_LEVEL: 'debug',
     REQUEST_BUDGET: '30',
     ABANDONED_AFTER: '60',
@@ -79,6 +82,7 @@ test('every variable is read', (t) => {
     endpoints: true,
     metadataPrefixes: ['example.com', 'team.example.org/a-'],
     retryAfter: 7,
+    dashboard: { url: 'https://broker.example.com:8443', directory: '/e' },
     logLevel: 'debug',
     requestBudget: 30,
     abandonedAfter: 60,
@@ -121,6 +125,10 @@ const wrong: [name: string, value: string][] = [
   ['METADATA_PREFIXES', 'osb.kubedb.com'],
   ['METADATA_PREFIXES', 'example.com/a/b'],
   ['RETRY_AFTER', '0'],
+  ['DASHBOARD_URL', 'broker.example.com'],
+  ['DASHBOARD_URL', 'https://broker.example.com/dashboard'],
+  ['DASHBOARD_URL', 'https://user@broker.example.com'],
+  ['DASHBOARD_DIRECTORY', 'dashboard'],
   ['LOG_LEVEL', 'verbose'],
   ['REQUEST_BUDGET', '-1'],
   ['ABANDONED_AFTER', '45'],
@@ -162,7 +170,7 @@ test("the broker's namespace is by default the service account's", async (t) => 
 
 test('the table for the docs has a meaning for every variable and the defaults in force', (t) => {
   const rows = variables()
-  t.is(rows.length, 22)
+  t.is(rows.length, 24)
   t.deepEqual(
     rows.filter((row) => row.meaning === ''),
     [],

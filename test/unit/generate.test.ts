@@ -20,7 +20,7 @@ import { derivedFiles, staleFiles } from '../../generate.ts'
 import { builtFunctions, isOfToday } from '../../sandbox/broker/built-functions.ts'
 import { kinds as allKinds } from '../../shared/kubedb/databases/kinds.ts'
 import { readCatalogYaml } from '../../shared/osb/catalog/yaml.ts'
-import { routes } from '../../shared/routes.ts'
+import { dashboardRoutes, routes } from '../../shared/routes.ts'
 
 const root = join(import.meta.dirname, '../..')
 const namespaces = { broker: 'b', databases: 'd' }
@@ -63,6 +63,24 @@ test('every function has a ServiceAccount; only the catalog gets no token', (t) 
       .map(({ metadata }) => metadata.name),
     ['osb-catalog'],
   )
+})
+
+test('who does not switch the dashboard on has nothing of it', async (t) => {
+  for (const [path, content] of Object.entries(await derivedFiles(root))) {
+    // A template of the chart has it where a value says so; docs/configuration.md has its variables; the doctor may look
+    // for its Secret.
+    if (/^knative\/(components|chart|doctor)\/|^docs\//.test(path)) continue
+    t.false(content.includes('osb-dashboard'), path)
+  }
+  t.false(brokerRoles(namespaces).some(({ metadata }) => metadata.name === 'osb-dashboard'))
+})
+
+test('the dashboard reads, and no Secrets', (t) => {
+  for (const { permissions, mounts } of dashboardRoutes) {
+    t.deepEqual([...new Set(Object.values(permissions).flat())].sort(), ['get', 'list'])
+    t.false('secrets' in permissions)
+    t.deepEqual(mounts, ['catalog', 'dashboard'])
+  }
 })
 
 test('the path is the last condition of a route of Contour, which would take an exact one for a prefix', async (t) => {
@@ -223,7 +241,7 @@ test('the same sources give the same bundles, wherever they go, and whether buil
 
 test('drivers, telemetry and YAML are not among what a function reads at its start', async (t) => {
   const folder = await bundles()
-  for (const route of routes) {
+  for (const route of [...routes, dashboardRoutes[0]]) {
     const read = new Set<string>()
     const walk = (file: string) => {
       if (read.has(file)) return
@@ -236,7 +254,9 @@ test('drivers, telemetry and YAML are not among what a function reads at its sta
     const bytes = [...read].reduce((sum, file) => sum + readFileSync(file).length, 0)
     t.deepEqual(
       [...read].filter((file) =>
-        /\/(elasticsearch|mongodb|mysql|postgres|rabbitmq|sdk|yaml|bearer)-/.test(file),
+        /\/(elasticsearch|mongodb|mysql|postgres|rabbitmq|sdk|yaml|bearer|sign-in|cloud-controller|catalog-clients)-/.test(
+          file,
+        ),
       ),
       [],
     )

@@ -81,7 +81,7 @@ const paths: [string, Partial<Record<Method, FunctionName>>][] = [
   ['/v3/service_instances/i', {}],
 ]
 
-function instance(): Record<Method, FunctionName> {
+function instance(): Partial<Record<Method, FunctionName>> {
   return { GET: 'fetch-instance', PUT: 'provision', PATCH: 'update', DELETE: 'deprovision' }
 }
 
@@ -146,4 +146,16 @@ test('operations, functions and pairs of method and path are unique', (t) => {
     t.is(new Set(routes.map((route) => route[key])).size, routes.length, key)
   }
   t.is(new Set(routes.map((route) => `${route.method} ${route.path}`)).size, routes.length)
+})
+
+test('the dashboard is led to where there is one, and nowhere else', (t) => {
+  const found = (method: string, path: string) => match(method, path, { dashboard: true })
+  t.deepEqual(found('GET', '/dashboard/instances/i?x=/y'), { to: 'dashboard' })
+  t.deepEqual(found('POST', '/dashboard/instances/i'), { to: 'dashboard' })
+  t.deepEqual(found('PUT', '/dashboard/instances/i'), { allowed: ['GET', 'POST'] })
+  t.deepEqual(found('GET', '/dashboard/callback?code=x'), { to: 'dashboard' })
+  t.deepEqual(found('GET', '/v2/catalog'), { to: 'catalog' })
+  for (const path of ['/dashboard', '/dashboard/', '/dashboard/instances/i/x', '/dashboard/instances/'])
+    t.deepEqual(found('GET', path), { unknown: true }, path)
+  t.deepEqual(match('GET', '/dashboard/instances/i'), { unknown: true })
 })

@@ -37,6 +37,14 @@ test('a line of the audit log tells of the permission that was used', (t) => {
     'the same resource elsewhere is another permission',
   )
   t.is(used({ objectRef: { resource: 'redisversions' } }), 'bind: get versions')
+  t.is(
+    used({
+      user: { username: 'system:serviceaccount:broker-1:osb-dashboard' },
+      verb: 'list',
+      objectRef: { resource: 'pods', namespace: 'databases-1' },
+    }),
+    'dashboard: list pods',
+  )
 })
 
 test('what was refused, or asked by anybody else, is no use', (t) => {
@@ -53,6 +61,7 @@ test('every verb of the route map is a permission', (t) => {
   t.is(new Set(words).size, words.length)
   t.true(words.includes('bind: get records'))
   t.true(words.includes('update: list versions'))
+  t.true(words.includes('dashboard: list events'))
 })
 
 test('a withheld permission is in no role that is written, and every other one is', async (t) => {

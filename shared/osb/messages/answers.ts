@@ -6,7 +6,17 @@ export function retryAfter(seconds: number): { 'Retry-After': string } {
   return { 'Retry-After': String(seconds) }
 }
 
-/** @returns the member of an answer that names a page about the instance, where there is one (OSB: dashboard_url) */
-export function dashboard(url: string | undefined): { dashboard_url?: string } {
-  return url === undefined ? {} : { dashboard_url: url }
+/**
+ * The member of an answer that names a page about the instance, where there is one (OSB: dashboard_url).
+ *
+ * @param config of a broker that may have a dashboard
+ * @param recorded what the plan had, where the broker has none
+ */
+export function dashboard(
+  { dashboard: { url } }: { dashboard: { url: string | undefined } },
+  instanceId: string,
+  recorded: string | undefined,
+): { dashboard_url?: string } {
+  const page = url === undefined ? recorded : `${url}/dashboard/instances/${encodeURIComponent(instanceId)}`
+  return page === undefined ? {} : { dashboard_url: page }
 }
