@@ -46,6 +46,8 @@ To try it, paste into another shell, line by line:
   osb PUT 'service_instances/my-db?accepts_incomplete=true' '{${ids},"organization_guid":"me","space_guid":"here"}'
   # is it ready?
   osb GET service_instances/my-db/last_operation
+  # look at it in a browser: sign in with the user and the password above
+  echo ${url}/dashboard/instances/my-db
   # get credentials, and use them
   uri=$(osb PUT 'service_instances/my-db/service_bindings/me?accepts_incomplete=true' '{${ids}}' | sed 's/.*"uri":"\\([^"]*\\)".*/\\1/')
   psql "$uri" -c 'select version()'

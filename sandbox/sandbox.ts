@@ -1,6 +1,7 @@
 /** All of the sandbox, started in order: control plane, operator, functions and the gateway before them. */
 import { createWriteStream } from 'node:fs'
 import { copyFile, mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { defaultNamespaces } from '../generate/rbac.ts'
 import { platformRole, reviewRoles } from '../generate/reviews.ts'
@@ -9,12 +10,13 @@ import { variables } from '../shared/environment/config.ts'
 import { kinds } from '../shared/kubedb/databases/kinds.ts'
 import { startBroker, takesTokens } from './broker/broker.ts'
 import { builtFunctions } from './broker/built-functions.ts'
-import { applyRoles } from './broker/service-accounts.ts'
+import { applyDashboardRoles, applyRoles } from './broker/service-accounts.ts'
 import { startCluster } from './cluster.ts'
 import { type Administrator, administratorOf, apply } from './control-plane/administrator.ts'
 import { clusterOfKubeconfig } from './control-plane/kubeconfig.ts'
 import type { SandboxFiles } from './files.ts'
 import { writePrivateFile } from './machine/atomic-file.ts'
+import { startDashboard } from './sign-in/dashboard.ts'
 
 export interface SandboxOptions {
   files: SandboxFiles
@@ -78,12 +80,21 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       databases: environment.DATABASE_NAMESPACE || defaultNamespaces.databases,
     }
     await applyRoles(base.administrator, namespaces, [...kinds.values()])
+    await applyDashboardRoles(base.administrator, namespaces, [...kinds.values()])
     if (takesTokens(environment)) {
       await apply(base.administrator, [...reviewRoles(namespaces), platformRole()])
     }
     progress('Building the functions')
     await builtFunctions(files.functions)
     signal.throwIfAborted()
+    // Who says where the dashboard is has a provider of their own.
+    const dashboard = environment.DASHBOARD_URL
+      ? undefined
+      : await startDashboard(`http://127.0.0.1:${port}`, join(files.broker, 'dashboard'), {
+          username,
+          password,
+        })
+    if (dashboard) closers.push(() => dashboard.stop())
     const broker = await startBroker({
       administrator: base.administrator,
       apiServer: base.apiServer,
@@ -93,7 +104,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       users: [{ username, password }],
       port,
       ...(base.names !== undefined && { names: base.names }),
-      environment: { ...base.environment, ...passedOn(environment) },
+      environment: { ...base.environment, ...passedOn(environment), ...dashboard?.environment },
       log: (name, line) => {
         write(name, line)
         if (name === 'gateway') progress(line)

@@ -140,11 +140,19 @@ test.serial(
       t.regex(text, /in progress/)
       await delay(200)
     }
+    const shown = await osb(sandbox, 'GET', '/v2/service_instances/kept')
+    t.true(shown.text.includes(`"dashboard_url":"${sandbox.url}/dashboard/instances/kept"`), shown.text)
+    // The page is for who signs in with the provider that runs beside it.
+    const begun = await fetch(`${sandbox.url}/dashboard/instances/kept`, { redirect: 'manual' })
+    t.is(begun.status, 302)
+    const form = await fetch(begun.headers.get('location') ?? '', { redirect: 'manual' })
+    t.is(form.status, 303)
     first.child.kill('SIGTERM')
     const { code, stdout, stderr } = await first.ended
     t.is(code, 0, stderr)
     t.is(stderr, '')
     t.true(stdout.includes(sandbox.url) && stdout.includes(sandbox.password) && stdout.includes('psql'))
+    t.true(stdout.includes(`${sandbox.url}/dashboard/instances/my-db`))
     t.false(existsSync(files.sandbox))
     t.deepEqual(await nothingLeft(), [])
 
