@@ -1,5 +1,6 @@
 /** What the broker sets out to reach, and what it reached. */
 import type { FunctionName } from '../shared/routes.ts'
+import { dashboardAim, dashboardPage } from './dashboard.ts'
 import { empty } from './ladder.ts'
 import type { Latency } from './latency.ts'
 import { type Deed, idOf } from './operations.ts'
@@ -68,6 +69,16 @@ export function verdicts(results: Results): Verdict[] {
           .map((deed) => ({ deed, value: coldStartRatio(coldStarts, 'warm', idOf(deed), what) }))
         found.push({ aim: `Cold start of ${who}, ${said}, in empty servers`, unit: '×', most, reached })
       }
+    }
+    for (const [what, said] of [
+      ['wall', 'wall time'],
+      ['cpu', 'CPU time'],
+    ] as const) {
+      const reached = coldStarts.warm.has(dashboardPage)
+        ? [{ deed: undefined, value: coldStartRatio(coldStarts, 'warm', dashboardPage, what) }]
+        : []
+      const aim = `Cold start of the dashboard, ${said}, in empty servers`
+      found.push({ aim, unit: '×', most: dashboardAim, reached })
     }
   }
   if (warm) {

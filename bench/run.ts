@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { type Bares, baresOf } from './bares.ts'
 import { othersOf } from './busy.ts'
 import { coldStarts, functionsOf } from './cold-start.ts'
+import { dashboardOf } from './dashboard.ts'
 import { edgeOf } from './edge.ts'
 import { engines } from './engines/engines.ts'
 import { startFunctions } from './functions.ts'
@@ -71,6 +72,7 @@ async function measure(site: Site, options: Options, busy: boolean): Promise<Res
     const candidates = [
       ...steps,
       ...functionsOf(site, operations.filter(isBase), ['warm', 'none']),
+      await dashboardOf(site, base),
       // What differs from engine to engine when a function starts; compiling a driver is in the ladder.
       ...functionsOf(
         site,

@@ -9,10 +9,10 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { builtFunctions } from '../sandbox/broker/built-functions.ts'
-import { applyRoles, mountServiceAccounts } from '../sandbox/broker/service-accounts.ts'
+import { applyDashboardRoles, applyRoles, mountServiceAccounts } from '../sandbox/broker/service-accounts.ts'
 import { switchesName } from '../sandbox/operator/cluster/switches.ts'
 import { kinds } from '../shared/kubedb/databases/kinds.ts'
-import type { FunctionName } from '../shared/routes.ts'
+import type { FunctionName, ProgramName } from '../shared/routes.ts'
 import { type OsbAnswer, type Running, startTestBroker } from '../test/support/broker.ts'
 import { newCluster, type SharedCluster, type TestCluster, textAt } from '../test/support/cluster.ts'
 import { platformOf } from '../test/support/platform.ts'
@@ -49,7 +49,7 @@ export interface Site {
   /** Waits until nothing is under way for a binding of the instance. */
   settle(instance: Instance, bindingId: string): Promise<void>
   /** @returns the function as it is deployed, under its own ServiceAccount */
-  program(name: FunctionName, environment?: Readonly<Record<string, string>>): Program
+  program(name: ProgramName, environment?: Readonly<Record<string, string>>): Program
   /** @returns folder with `token` and `ca.crt` of the function */
   serviceAccountDirectory(name: FunctionName): string
   /** for files of the benchmark */
@@ -96,11 +96,13 @@ async function open(
   const settings = { NAMESPACE_POLICY: 'context', LOG_LEVEL: 'warn' }
   const broker = await startTestBroker(cluster, { environment: settings })
   undo.push(() => broker.stop())
+  await applyDashboardRoles(cluster.administrator, cluster.namespaces, [...kinds.values()])
   const mounts = await mountServiceAccounts({
     administrator: cluster.administrator,
     namespace: cluster.namespaces.broker,
     ca: cluster.ca,
     directory: join(directory, 'tokens'),
+    dashboard: true,
     log: progress,
   })
   undo.push(async () => mounts.stop())
@@ -206,7 +208,7 @@ async function openStillNamespace({ administrator, namespaces }: TestCluster): P
   return still
 }
 
-const reachEngine: ReadonlySet<FunctionName> = new Set(['bind', 'unbind', 'last-binding-operation'])
+const reachEngine: ReadonlySet<ProgramName> = new Set(['bind', 'unbind', 'last-binding-operation'])
 
 /** @returns a script in the place of the cluster's DNS, to be loaded before a function */
 export function resolving(names: Readonly<Record<string, string>>): string {
