@@ -2,7 +2,7 @@
 import * as v from 'valibot'
 import { nameOf } from '../generate/roles.ts'
 import { configurationName } from '../generate/services.ts'
-import { routes } from '../shared/routes.ts'
+import { dashboardRoutes, type Route, routes } from '../shared/routes.ts'
 import type { Examination } from './examination.ts'
 import { find } from './kube.ts'
 
@@ -34,6 +34,18 @@ export async function configurationMap({
   const name = (await nameInFunctions(ask, broker)) ?? configurationName
   const found = await find(ask, ConfigMap, `/api/v1/namespaces/${broker}/configmaps/${name}`)
   return { name, data: found?.data ?? {} }
+}
+
+/** Its ServiceAccount, Service and Secret have this name. */
+export const dashboardName = nameOf(dashboardRoutes[0])
+
+/** What brings all of it. */
+export const dashboardCure =
+  'list knative/components/dashboard (dashboard-plain without Knative) in your overlay, and apply it'
+
+/** @returns what is to be in the cluster: the ten functions, and the dashboard where its address is configured */
+export function functionsOf({ data }: ConfigurationMap): readonly Route[] {
+  return data.DASHBOARD_URL === undefined ? routes : [...routes, ...dashboardRoutes.slice(0, 1)]
 }
 
 async function nameInFunctions(ask: Examination['ask'], broker: string): Promise<string | undefined> {

@@ -30,7 +30,7 @@ export function doctor(
         '',
         ['secrets'],
         ['get'],
-        [mounted.users, mounted.keys].map(({ volume }) => volume.secret.secretName),
+        [mounted.users, mounted.keys, mounted.dashboard].map(({ volume }) => volume.secret.secretName),
       ),
       rule('appcatalog.appscode.com', ['appbindings'], look),
       rule('serving.knative.dev', ['services'], look),

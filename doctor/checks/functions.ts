@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { nameOf } from '../../generate/roles.ts'
 import { routes } from '../../shared/routes.ts'
+import { configurationMap, dashboardCure, dashboardName, functionsOf } from '../configuration-map.ts'
 import { broken, type Check, type Finding } from '../examination.ts'
 import { list } from '../kube.ts'
 
@@ -14,14 +15,21 @@ const Service = v.object({
 })
 const Named = v.object({ metadata: v.object({ name: v.string() }) })
 
-/** The ten functions run: as Knative Services, or as plain Deployments where there is no Knative. */
+const baseCure = 'apply knative/base/300-services.yaml'
+
+/** The functions run, as Knative Services, or as plain Deployments where there is no Knative; the dashboard likewise. */
 export const functions: Check = {
   title: 'the ten functions are deployed',
   async examine({ ask, broker }) {
-    const names = routes.map(nameOf)
+    const names = functionsOf(await configurationMap({ ask, broker })).map(nameOf)
     const deployments = (await list(ask, Named, `/apis/apps/v1/namespaces/${broker}/deployments`)) ?? []
-    const isPlain = names.every((name) => deployments.some(({ metadata }) => metadata.name === name))
-    if (isPlain) return []
+    const lacking = names.filter((name) => !deployments.some(({ metadata }) => metadata.name === name))
+    const isPlain = routes.map(nameOf).every((name) => !lacking.includes(name))
+    if (isPlain) {
+      return lacking.map((name) =>
+        broken(`Deployment ${name} is missing in namespace ${broker}`, dashboardCure),
+      )
+    }
     const services = await list(ask, Service, `/apis/serving.knative.dev/v1/namespaces/${broker}/services`)
     if (!services) {
       return [
@@ -33,11 +41,12 @@ export const functions: Check = {
     }
     const findings: Finding[] = []
     const missing = names.filter((name) => !services.some(({ metadata }) => metadata.name === name))
+    const cures = [...new Set(missing.map((name) => (name === dashboardName ? dashboardCure : baseCure)))]
     if (missing.length > 0) {
       findings.push(
         broken(
           `Knative Services are missing in namespace ${broker}: ${missing.join(', ')}`,
-          'apply knative/base/300-services.yaml',
+          cures.join('; '),
         ),
       )
     }

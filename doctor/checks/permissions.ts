@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { reviewRoles } from '../../generate/reviews.ts'
 import { brokerRoles, databaseRoles, nameOf, versionRoles } from '../../generate/roles.ts'
 import { routes } from '../../shared/routes.ts'
-import { configurationMap } from '../configuration-map.ts'
+import { configurationMap, dashboardCure, dashboardName, functionsOf } from '../configuration-map.ts'
 import { broken, type Check, type Finding } from '../examination.ts'
 import { find, granted, inTurns } from '../kube.ts'
 
@@ -23,16 +23,17 @@ export const permissions: Check = {
   title: 'each function may do what its row of the route map says',
   async examine({ ask, broker, databases, kinds }) {
     const findings: Finding[] = []
+    const configuration = await configurationMap({ ask, broker })
+    const functions = functionsOf(configuration)
     const roles = [
-      ...brokerRoles({ broker }),
-      ...databases.flatMap((namespace) => databaseRoles({ broker, databases: namespace }, kinds)),
+      ...brokerRoles({ broker }, functions),
+      ...databases.flatMap((namespace) => databaseRoles({ broker, databases: namespace }, kinds, functions)),
       ...versionRoles({ broker }, kinds),
     ]
     const questions = roles.flatMap((role) =>
       'rules' in role ? asked(role.rules, role.metadata.name, role.metadata.namespace) : [],
     )
-    const { data } = await configurationMap({ ask, broker })
-    if (['bearer', 'both'].includes(data.AUTHENTICATION ?? '')) {
+    if (['bearer', 'both'].includes(configuration.data.AUTHENTICATION ?? '')) {
       const [{ rules }] = reviewRoles({ broker })
       questions.push(...routes.map(nameOf).flatMap((account) => asked(rules, account)))
     }
@@ -53,17 +54,19 @@ export const permissions: Check = {
       findings.push(
         broken(
           `ServiceAccount ${account} may not ${wants.join('; ')} ${namespace === '' ? 'in the whole cluster' : `in namespace ${namespace}`}`,
-          `apply knative/base/2*.yaml again${wants.some((want) => want.includes('reviews')) ? ', and knative/components/bearer' : ''}${databases.includes(namespace) ? `, 220-database-roles.yaml for namespace ${namespace}` : ''}`,
+          account === dashboardName
+            ? `${dashboardCure}, its Role and RoleBinding in each namespace of databases`
+            : `apply knative/base/2*.yaml again${wants.some((want) => want.includes('reviews')) ? ', and knative/components/bearer' : ''}${databases.includes(namespace) ? `, 220-database-roles.yaml for namespace ${namespace}` : ''}`,
         ),
       )
     }
     const accounts = `/api/v1/namespaces/${broker}/serviceaccounts`
-    for (const account of routes.map(nameOf)) {
+    for (const account of functions.map(nameOf)) {
       if (await find(ask, Anything, `${accounts}/${account}`)) continue
       findings.push(
         broken(
           `ServiceAccount ${account} is not in namespace ${broker}`,
-          'apply knative/base/200-service-accounts.yaml',
+          account === dashboardName ? dashboardCure : 'apply knative/base/200-service-accounts.yaml',
         ),
       )
     }

@@ -1,17 +1,19 @@
 import * as v from 'valibot'
 import { mounted } from '../../generate/services.ts'
+import { readClient, readSettings } from '../../shared/dashboard/settings.ts'
+import { readCookieKey } from '../../shared/dashboard/setup.ts'
 import { parseBindingRecord, UnreadableBinding } from '../../shared/kubedb/records/binding-record.ts'
 import { decodeKey, isKeyId } from '../../shared/kubedb/records/keys.ts'
 import { readUsers } from '../../shared/osb/authentication/users.ts'
 import { BrokerError } from '../../shared/values/errors.ts'
-import { configurationMap } from '../configuration-map.ts'
+import { configurationMap, dashboardName } from '../configuration-map.ts'
 import { broken, type Check, type Finding } from '../examination.ts'
 import { find } from '../kube.ts'
 import { bindingRecordsOf } from '../records.ts'
 
 const Secret = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) })
 
-/** Users and keys. No value of them is ever shown. */
+/** Users, keys, and what the dashboard is given. No value of them is ever shown. */
 export const secrets: Check = {
   title: 'users and keys are there, and every binding has its key',
   async examine(examination) {
@@ -29,6 +31,9 @@ export const secrets: Check = {
       ...usersFindings(usersName, users?.data, passwords),
       ...keysFindings(keysName, keys?.data),
       ...(await bindingsFindings(examination, keysName, Object.keys(keys?.data ?? {}))),
+      ...(configuration.data.DASHBOARD_URL === undefined
+        ? []
+        : dashboardFindings((await find(ask, Secret, path(dashboardName)))?.data)),
     ]
   },
 }
@@ -65,6 +70,28 @@ function keysFindings(name: string, data: Data): Finding[] {
       ),
     ),
   ]
+}
+
+function dashboardFindings(data: Data): Finding[] {
+  const cure = `make the Secret ${dashboardName} with settings.json, client.json and cookie-key, as docs/dashboard.md shows`
+  if (!data)
+    return [broken(`there is no Secret ${dashboardName}, without which the dashboard does not start`, cure)]
+  const text = (name: string) => Buffer.from(data[name] ?? '', 'base64').toString('utf8')
+  const reading: { [name: string]: () => unknown } = {
+    'settings.json': () => readSettings(text('settings.json'), 'settings.json'),
+    'client.json': () => readClient(text('client.json'), 'client.json'),
+    'cookie-key': () => readCookieKey(text('cookie-key'), 'cookie-key'),
+  }
+  return Object.entries(reading).flatMap(([name, read]) => {
+    if (data[name] === undefined) return [broken(`the Secret ${dashboardName} has no key ${name}`, cure)]
+    try {
+      read()
+      return []
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error
+      return [broken(`the Secret ${dashboardName}: ${error.forOperator}`, cure)]
+    }
+  })
 }
 
 async function bindingsFindings(

@@ -13,7 +13,7 @@ import { type Ask, impersonating } from '../../doctor/kube.ts'
 import { doctor } from '../../generate/doctor.ts'
 import { nameOf } from '../../generate/roles.ts'
 import { knativeServices } from '../../generate/services.ts'
-import { applyRoles } from '../../sandbox/broker/service-accounts.ts'
+import { applyDashboardRoles, applyRoles } from '../../sandbox/broker/service-accounts.ts'
 import { administratorOf, apply } from '../../sandbox/control-plane/administrator.ts'
 import type { ControlPlane } from '../../sandbox/control-plane/control-plane.ts'
 import { installCrds } from '../../sandbox/control-plane/crds.ts'
@@ -560,6 +560,60 @@ test.serial('users and keys that are missing or wrong; no value of them is shown
   finds(t, await look(), /^broken the Secret osb-keys is empty/)
   await admin('DELETE', `${secrets}/osb-keys`)
   await admin('POST', secrets, goodKeys)
+})
+
+test.serial('a dashboard that is configured and not there, or not set up', async (t) => {
+  const path = `/api/v1/namespaces/${broker}/configmaps`
+  const data = { DASHBOARD_URL: 'https://broker.example.com' }
+  await admin('POST', path, { metadata: { name: 'osb-configuration' }, data })
+  finds(
+    t,
+    await look(),
+    /^broken ServiceAccount osb-dashboard may not get, list appbindings.* in namespace kubedb-service-broker → list knative\/components\/dashboard /,
+    /^broken ServiceAccount osb-dashboard may not get .*get postgreses\.kubedb\.com; .*list events in namespace databases → list/,
+    /^broken ServiceAccount osb-dashboard is not in namespace kubedb-service-broker → list knative\/components\/dashboard /,
+    /^broken there is no Secret osb-dashboard, without which the dashboard does not start → make .*docs\/dashboard\.md/,
+    /^broken Deployment osb-dashboard is missing in namespace kubedb-service-broker → list/,
+  )
+
+  await applyDashboardRoles(administratorOf(plane), { broker, databases }, [...kinds.values()])
+  await admin('POST', deployments, deployment('osb-dashboard'))
+  const dashboardSecret = (settings: object, client: object, cookieKey: string) => ({
+    metadata: { name: 'osb-dashboard' },
+    data: {
+      'settings.json': base64(JSON.stringify(settings)),
+      'client.json': base64(JSON.stringify(client)),
+      'cookie-key': base64(cookieKey),
+    },
+  })
+  const issuer = 'https://login.example.com'
+  await admin('POST', secrets, dashboardSecret({ issuer }, { id: 'd', key: 'hunter2hunter2' }, 'c2hvcnQ='))
+  const wrong = await look()
+  finds(
+    t,
+    wrong,
+    /^broken the Secret osb-dashboard: settings\.json: must have either rules or cloudController/,
+    /^broken the Secret osb-dashboard: client\.json: it must be .*secret/,
+    /^broken the Secret osb-dashboard: cookie-key: it must be at least 16 bytes/,
+  )
+  t.notRegex(wrong.lines.join('\n'), /hunter2|c2hvcnQ=/)
+  await admin('DELETE', `${secrets}/osb-dashboard`)
+  await admin('POST', secrets, { metadata: { name: 'osb-dashboard' }, data: {} })
+  finds(
+    t,
+    await look(),
+    ...['settings\\.json', 'client\\.json', 'cookie-key'].map(
+      (name) => new RegExp(`^broken the Secret osb-dashboard has no key ${name} → make`),
+    ),
+  )
+  await admin('DELETE', `${secrets}/osb-dashboard`)
+  const client = { id: 'd', secret: 'hunter2hunter2' }
+  await admin('POST', secrets, dashboardSecret({ issuer, rules: [] }, client, base64('0123456789abcdef')))
+  finds(t, await look())
+
+  await admin('DELETE', `${path}/osb-configuration`)
+  await admin('DELETE', `${deployments}/osb-dashboard`)
+  await admin('DELETE', `${secrets}/osb-dashboard`)
 })
 
 const info = v.parse(InstanceInfo, golden('instance-record.v1.json').info)
