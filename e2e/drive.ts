@@ -14,6 +14,8 @@ const Credentials = v.object({ uri: v.string() })
 export interface Beside {
   /** @returns what the database of a URI says to statements: it is used from a pod, in which no way in has a part */
   sql?: (uri: string, statements: string) => Promise<string>
+  /** @throws unless the dashboard shows the instance, at this address, to whoever may see it */
+  assertShown?: (instanceId: string) => Promise<void>
   /**
    * what happens to the broker while there are a database with rows and a binding, which outlive it; sets ENDPOINTS
    */
@@ -23,7 +25,10 @@ export interface Beside {
 }
 
 /** @param cf sends requests through the way in that is tested */
-export async function drive(cf: Platform, { sql, meanwhile, assertNothingLeft }: Beside = {}): Promise<void> {
+export async function drive(
+  cf: Platform,
+  { sql, meanwhile, assertShown, assertNothingLeft }: Beside = {},
+): Promise<void> {
   const id = randomUUID()
   const instance = `service_instances/${id}`
   const ids = `service_id=${service}&plan_id=${plan}&accepts_incomplete=true`
@@ -37,6 +42,20 @@ export async function drive(cf: Platform, { sql, meanwhile, assertNothingLeft }:
     await succeeds(cf, instance, body.operation)
     await cf.expect(200, 'GET', instance)
   })
+
+  if (assertShown !== undefined) {
+    await step(
+      'the dashboard shows it to whoever may see it, at the address that the broker tells',
+      async () => {
+        const { body } = await cf.expect(200, 'GET', instance)
+        check(
+          new URL(String(body.dashboard_url)).pathname === `/dashboard/instances/${id}`,
+          JSON.stringify(body),
+        )
+        await assertShown(id)
+      },
+    )
+  }
 
   const binding = `${instance}/service_bindings/one`
   const uri = await step('a binding gives credentials, the same when fetched', async () => {

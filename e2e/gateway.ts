@@ -2,9 +2,11 @@
  * A real gateway in front, by the generated HTTPRoute or, where it is Contour, HTTPProxy. Knative's local gateway, behind
  * it, finds a function by its host name; without Knative the same gateway plays that part, with a route for each function.
  */
+
+import { dashboardRules } from '../generate/dashboard.ts'
 import { type Entrance, httpProxy, httpRoute } from '../generate/gateways.ts'
 import { nameOf } from '../generate/roles.ts'
-import { routes } from '../shared/routes.ts'
+import { dashboardRoutes, routes } from '../shared/routes.ts'
 import { apply, kubectl } from './kubectl.ts'
 
 /** Where the gateway is. */
@@ -43,7 +45,9 @@ export async function routeThrough(
   local: Entrance['local'],
 ): Promise<Routing> {
   const gateway = { name: front.name, namespace: front.namespace }
-  const objects = forms[form](broker, { host, gateway, local })
+  const { rule } = dashboardRules[form]
+  const more = dashboardRoutes.map((route) => rule(broker, local, route))
+  const objects = forms[form](broker, { host, gateway, local, more })
   for (const object of objects) await apply(object)
   const placed = objects.map(({ kind, metadata }) => [
     kind,
@@ -87,7 +91,7 @@ export async function standForLocalGateway(
     ports: [{ name: 'http', port, protocol: 'TCP' }],
     endpoints: [{ addresses: [address], conditions: { ready: true } }],
   })
-  for (const route of routes) {
+  for (const route of [...routes, dashboardRoutes[0]]) {
     await apply({
       apiVersion: 'gateway.networking.k8s.io/v1',
       kind: 'HTTPRoute',

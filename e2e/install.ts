@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { stringify } from 'yaml'
+import { exampleHost } from '../generate/knative.ts'
 import { defaultNamespaces } from '../generate/rbac.ts'
 import { configurationName, image as imageInManifests } from '../generate/services.ts'
 import { edgeRouter } from '../shared/routes.ts'
@@ -14,6 +15,8 @@ const { broker } = defaultNamespaces
 export interface Installation {
   username: string
   password: string
+  /** of the dashboard's cookies */
+  cookieKey: Uint8Array
   /** The namespaces, the Secrets and the broker. */
   install(): Promise<void>
   /**
@@ -41,6 +44,15 @@ export async function installationOf(base: string, image: string): Promise<Insta
   const user = { username: 'e2e', password: randomBytes(18).toString('base64url') }
   await writeFile(join(namespaces, 'users.json'), JSON.stringify([user]), { mode: 0o600 })
   await writeFile(join(namespaces, 'key-1'), randomBytes(32).toString('base64'), { mode: 0o600 })
+  const cookieKey = randomBytes(32)
+  const dashboard = {
+    // Nobody signs in here, so nobody is asked.
+    'settings.json': JSON.stringify({ issuer: 'https://login.example.com', rules: [] }),
+    'client.json': JSON.stringify({ id: 'e2e', secret: randomBytes(18).toString('base64url') }),
+    'cookie-key': cookieKey.toString('base64'),
+  }
+  for (const [name, text] of Object.entries(dashboard))
+    await writeFile(join(namespaces, name), text, { mode: 0o600 })
   // Beside the namespaces, for they stay with them when the broker goes.
   const secret = { namespace: broker, options: { disableNameSuffixHash: true } }
   await writeKustomization(namespaces, {
@@ -48,6 +60,7 @@ export async function installationOf(base: string, image: string): Promise<Insta
     secretGenerator: [
       { name: 'osb-users', files: ['users.json'], ...secret },
       { name: 'osb-keys', files: ['key-1'], ...secret },
+      { name: 'osb-dashboard', files: Object.keys(dashboard), ...secret },
     ],
     patches: [
       {
@@ -57,10 +70,11 @@ export async function installationOf(base: string, image: string): Promise<Insta
     ],
   })
   async function apply(variables: Readonly<Record<string, string>>, nodePort?: number): Promise<void> {
-    const set = { RETRY_AFTER: '1', ...variables }
+    const set = { RETRY_AFTER: '1', DASHBOARD_URL: `https://${exampleHost}`, ...variables }
     const literals = Object.entries(set).map(([name, value]) => `${name}=${value}`)
     await writeKustomization(folder, {
       resources: [relative(folder, join(root, 'knative', base))],
+      components: [relative(folder, join(root, 'knative/components', dashboardOf(base)))],
       images: [{ name: imageInManifests, newName: image.slice(0, at), newTag: image.slice(at + 1) }],
       configMapGenerator: [{ name: configurationName, namespace: broker, literals }],
       ...(nodePort !== undefined && {
@@ -76,6 +90,7 @@ export async function installationOf(base: string, image: string): Promise<Insta
   }
   return {
     ...user,
+    cookieKey,
     apply,
     async install() {
       await kubectl(['apply', '--server-side', '-k', namespaces])
@@ -90,6 +105,8 @@ export async function installationOf(base: string, image: string): Promise<Insta
     },
   }
 }
+
+const dashboardOf = (base: string): string => (base === 'plain' ? 'dashboard-plain' : 'dashboard')
 
 async function writeKustomization(folder: string, content: object): Promise<void> {
   const kind = { apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization' }

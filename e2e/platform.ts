@@ -21,7 +21,7 @@ export interface Platform {
 }
 
 /** Not by fetch, which sets the Host header itself. */
-async function send(
+export async function send(
   url: string,
   method: string,
   headers: Readonly<Record<string, string>>,

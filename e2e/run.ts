@@ -27,7 +27,8 @@ import type { Entrance } from '../generate/gateways.ts'
 import { exampleHost } from '../generate/knative.ts'
 import { defaultNamespaces } from '../generate/rbac.ts'
 import { nameOf } from '../generate/roles.ts'
-import { edgeRouter, routes } from '../shared/routes.ts'
+import { dashboardRoutes, edgeRouter, type Route, routes } from '../shared/routes.ts'
+import { assertShown, pageAt } from './dashboard.ts'
 import { drive, driveHostilePaths, harmless } from './drive.ts'
 import { type Front, type forms, host as gatewayHost, routeThrough, standForLocalGateway } from './gateway.ts'
 import { hostAddress } from './host-address.ts'
@@ -50,6 +51,8 @@ import {
 import { check, counts, say, step, until } from './steps.ts'
 
 const { broker } = defaultNamespaces
+/** The ten functions, and the dashboard. */
+const functions: readonly Route[] = [...routes, dashboardRoutes[0]]
 const Forms = v.array(v.picklist(['HTTPRoute', 'HTTPProxy'], '--routes must list HTTPRoute, HTTPProxy'))
 const { values } = parseArgs({
   options: {
@@ -138,8 +141,8 @@ async function waitForFunctions(): Promise<void> {
 
 /** Each function under its own ServiceAccount; a token only where it may do something. */
 async function accounts(): Promise<void> {
-  const pods = await podsOf(routes.map(nameOf), broker)
-  for (const route of routes) {
+  const pods = await podsOf(functions.map(nameOf), broker)
+  for (const route of functions) {
     const pod = pods.get(nameOf(route))
     check(pod !== undefined, `${route.function} has no pod`)
     check(
@@ -194,10 +197,11 @@ async function changeMounts(
 
 /** Mounted files change under the functions: what is done meanwhile goes on. The kubelet takes up to a minute. */
 async function driveWhileMountsChange(
-  { url, host }: Address,
+  address: Address,
   installation: Installation,
   meanwhile: () => Promise<void>,
 ): Promise<void> {
+  const { url, host } = address
   const { username, password } = installation
   const cf = platform(url, username, password, host)
   await step('the catalog is there, and a wrong password is refused', async () => {
@@ -213,6 +217,7 @@ async function driveWhileMountsChange(
       await changeVariable(installation)
       await changeMounts(installation, second)
     },
+    assertShown: (instanceId) => assertShown(address, instanceId, installation.cookieKey),
     assertNothingLeft,
   })
   await meanwhile()
@@ -226,16 +231,21 @@ async function driveWhileMountsChange(
 }
 
 /** The same through a gateway of the cluster: every operation finds its function by the generated routes. */
-async function driveThroughGateway(text: string, { username, password }: Installation): Promise<void> {
+async function driveThroughGateway(
+  text: string,
+  { username, password, cookieKey }: Installation,
+): Promise<void> {
   const [, namespace = '', name = '', address = '', port = ''] = text.match(/^(.+)\/(.+)@(.+):(\d+)$/) ?? []
   check(port !== '', '--gateway must be NAMESPACE/NAME@IP:PORT')
   const front = { namespace, name, address, port: Number(port) }
-  const cf = platform(`http://${address}:${port}`, username, password, gatewayHost)
+  const entry = { url: `http://${address}:${port}`, host: gatewayHost }
+  const cf = platform(entry.url, username, password, entry.host)
+  const shown = (instanceId: string) => assertShown(entry, instanceId, cookieKey)
   const stand = values.plain ? await standForLocalGateway(front, broker) : undefined
   const local = stand?.local ?? { name: 'kourier-internal', namespace: 'kourier-system' }
   try {
     for (const form of v.parse(Forms, values.routes.split(','))) {
-      await driveThroughRoutes(form, front, local, cf)
+      await driveThroughRoutes(form, front, local, cf, shown)
     }
   } finally {
     await stand?.remove()
@@ -247,6 +257,7 @@ async function driveThroughRoutes(
   front: Front,
   local: Entrance['local'],
   cf: Platform,
+  assertShown: (instanceId: string) => Promise<void>,
 ): Promise<void> {
   const routing = await step(`the gateway takes the generated ${form}`, () =>
     routeThrough(form, front, broker, local),
@@ -258,7 +269,7 @@ async function driveThroughRoutes(
         throw new Error(`${error.message}; the gateway says of it: ${await routing.status()}`)
       })
     })
-    await drive(cf, { assertNothingLeft })
+    await drive(cf, { assertShown, assertNothingLeft })
     await step(`what is no operation reaches no function by the ${form}`, () => driveHostilePaths(cf))
   } finally {
     await routing.remove()
@@ -288,17 +299,24 @@ async function functionsAreInside({ url }: Address, { username, password }: Inst
       check(answer.status === 404 && !('description' in answer.body), `${host}: ${JSON.stringify(answer)}`)
     }
   }
+  for (const suffix of ['', '.svc', '.svc.cluster.local']) {
+    const host = `${nameOf(dashboardRoutes[0])}.${broker}${suffix}`
+    const { status } = await pageAt({ url, host }, 'style.css')
+    check(status === 404, `${host}: ${status}`)
+  }
 }
 
 /** Knative only: quiet functions go, all come back at once, and each as fast as a server can. */
 async function scale(address: Address, { username, password }: Installation): Promise<void> {
   const cf = platform(address.url, username, password, address.host)
-  const names = routes.map(nameOf)
-  await step('the ten quiet functions go to zero', () => untilZero(names, broker))
-  await step('all ten wake at once, each under its own ServiceAccount', async () => {
-    const woken = await Promise.all(
-      routes.map(async (route) => ({ route, answer: await cf.ask(...harmless(route)) })),
-    )
+  const names = functions.map(nameOf)
+  await step('the ten quiet functions and the dashboard go to zero', () => untilZero(names, broker))
+  await step('all of them wake at once, each under its own ServiceAccount', async () => {
+    const [style, ...woken] = await Promise.all([
+      pageAt(address, 'style.css'),
+      ...routes.map(async (route) => ({ route, answer: await cf.ask(...harmless(route)) })),
+    ])
+    check(style.status === 200, `the dashboard: ${style.status} ${style.text.slice(0, 500)}`)
     // That each of the ten has a pod now tells that each request found its function.
     for (const { route, answer } of woken) {
       check(answer.status < 500, `${route.function}: ${JSON.stringify(answer)}`)
@@ -322,13 +340,13 @@ async function scale(address: Address, { username, password }: Installation): Pr
     return sleepers
   })
   await step(`functions are woken in turns with them, ${values.wakes} times`, async () => {
-    const functions = routes
+    const woken = routes
       .filter((route) => ['catalog', 'fetch-instance'].includes(route.function))
       .map((route) => {
         const status = route.function === 'catalog' ? 200 : 404
         return { service: nameOf(route), wake: () => asking(cf.expect(status, ...harmless(route))) }
       })
-    const taken = await wakeInTurns([...servers, ...functions], Number(values.wakes), broker)
+    const taken = await wakeInTurns([...servers, ...woken], Number(values.wakes), broker)
     say('  least / median / most, and the median as a multiple of the bare server:')
     const reference = median(taken.get(bare) ?? [])
     for (const [name, times] of taken) {
