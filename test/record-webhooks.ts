@@ -89,7 +89,6 @@ const notAnswered = [
 /** Values that KubeDB makes by chance, as they stand in the record instead. */
 const made: { [kind: string]: [place: RegExp, value: string][] } = {
   Kafka: [[/(?<="name":"KAFKA_CLUSTER_ID","value":")[^"]*(?=")/g, '11ef-8d3c-0242ac12000w']],
-  MySQL: [[/(?<="group":\{[^{}]*"name":")[0-9a-f-]{36}(?=")/g, '5b1a9b5c-0f0e-4c1e-8d53-3a1c9d1d7e11']],
 }
 
 /** One kind in the cluster. */

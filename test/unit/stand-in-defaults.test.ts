@@ -42,7 +42,6 @@ function versionOf(kind: string, name: string): Version {
 
 /** What cannot be the same, with the reason. */
 const others: { path: RegExp; why: string }[] = [
-  { path: /^\/topology\/group\/name$/, why: 'MySQL groups get a random UUID' },
   { path: /\/env\/\[KAFKA_CLUSTER_ID\]\/value$/, why: 'Kafka clusters get an id of the clock' },
 ]
 
