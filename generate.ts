@@ -8,6 +8,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { parse } from 'yaml'
+import { type WrittenKind, written } from './generate/admission/written.ts'
 import { chartFiles } from './generate/chart/chart.ts'
 import { configurationPage } from './generate/configuration-page.ts'
 import { dashboardFiles } from './generate/dashboard.ts'
@@ -19,6 +20,7 @@ import type { Files } from './generate/manifest.ts'
 import { defaultNamespaces, rbacFiles } from './generate/rbac.ts'
 import { routesPage } from './generate/routes-page.ts'
 import { servicePage } from './generate/service-page.ts'
+import { KindRecord } from './generate/webhook-record/record.ts'
 import { variables } from './shared/environment/config.ts'
 import { routerVariables } from './shared/gateway/config.ts'
 import { kindOf, kinds } from './shared/kubedb/databases/kinds.ts'
@@ -30,8 +32,10 @@ export async function derivedFiles(root: string): Promise<Files> {
   const catalog = await readFile(join(root, 'knative/base/catalog.yaml'), 'utf8')
   const rendered = renderCatalog(catalog, kinds)
   const version = await versionIn(join(root, 'package.json'))
+  const lists = await whatIsWritten(root, catalog)
   return {
-    ...rbacFiles([...kinds.values()]),
+    'generate/admission/written.json': `${JSON.stringify(lists, null, 2)}\n`,
+    ...rbacFiles([...kinds.values()], undefined, lists),
     ...knativeFiles(),
     ...doctorFiles([...kinds.values()]),
     ...dashboardFiles(defaultNamespaces, [...kinds.values()], {
@@ -39,13 +43,31 @@ export async function derivedFiles(root: string): Promise<Files> {
       VirtualService: localGateways.istio,
       HTTPProxy: localGateways.contour,
     }),
-    ...chartFiles([...kinds.values()], version, { yaml: catalog, json: rendered }),
+    ...chartFiles([...kinds.values()], version, { yaml: catalog, json: rendered }, lists),
     'knative/base/catalog.json': rendered,
     'docs/routes.md': routesPage(),
     'docs/configuration.md': configurationPage(variables(), routerVariables()),
     ...servicePages(catalog, await endedVersions(root)),
     ...(await bindingPages(root, catalog)),
   }
+}
+
+/** @returns what the broker writes into a cluster for the plans of the catalog, and of the services that may be added */
+async function whatIsWritten(root: string, catalog: string): Promise<WrittenKind[]> {
+  const { services } = readCatalogYaml(await wholeCatalog(root, catalog), kinds)
+  const plans = services.flatMap((service) =>
+    service.plans.map((plan) => ({ plan: planOf(service, plan), kind: kindOf(service.kind) })),
+  )
+  const records = new Map<string, KindRecord>()
+  for (const kind of new Set(services.map((service) => service.kind)))
+    records.set(kind, await answersOf(root, kind))
+  return written(plans, records)
+}
+
+/** @returns what KubeDB's webhooks were recorded to answer of a kind */
+async function answersOf(root: string, kind: string): Promise<KindRecord> {
+  const text = await readFile(join(root, `test/kubedb-webhooks/${kind}.json`), 'utf8')
+  return v.parse(KindRecord, JSON.parse(text))
 }
 
 async function versionIn(file: string): Promise<string> {

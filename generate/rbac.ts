@@ -1,4 +1,6 @@
-import { admissionPolicy } from './admission-policy.ts'
+import type { WrittenKind } from './admission/written.ts'
+import { writtenKinds } from './admission/written-kinds.ts'
+import { admissionPolicies } from './admission-policy.ts'
 import { type Files, type Manifest, yaml } from './manifest.ts'
 import { platformRole, reviewRoles } from './reviews.ts'
 import {
@@ -14,7 +16,11 @@ import {
 export const defaultNamespaces: Namespaces = { broker: 'kubedb-service-broker', databases: 'databases' }
 
 /** @returns the manifests in knative/ that say who may do what, in the order in which they are applied */
-export function rbacFiles(kinds: readonly KindResources[], namespaces = defaultNamespaces): Files {
+export function rbacFiles(
+  kinds: readonly KindResources[],
+  namespaces = defaultNamespaces,
+  lists: readonly WrittenKind[] = writtenKinds(),
+): Files {
   return {
     'knative/namespaces/100-namespaces.yaml': yaml(
       "The broker's namespace, and the one its databases go into.",
@@ -38,7 +44,7 @@ export function rbacFiles(kinds: readonly KindResources[], namespaces = defaultN
     ),
     'knative/base/230-admission-policy.yaml': yaml(
       'What roles cannot say: which objects the functions may write, and what may be in them.',
-      admissionPolicy(namespaces, kinds),
+      admissionPolicies(namespaces, lists),
     ),
     'knative/components/bearer/230-reviews.yaml': yaml(
       'Functions ask the API server about bearer tokens; osb-platform is for their owners.',

@@ -11,6 +11,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import * as v from 'valibot'
+import { changed, type Difference, difference } from '../generate/webhook-record/difference.ts'
 import type { Administrator } from '../sandbox/control-plane/administrator.ts'
 import { clusterOfKubeconfig } from '../sandbox/control-plane/kubeconfig.ts'
 import type { Answer as HttpAnswer } from '../sandbox/control-plane/request.ts'
@@ -21,7 +22,6 @@ import { kindOf } from '../shared/kubedb/databases/kinds.ts'
 import { mergePatch } from '../shared/osb/parameters/merge-patch.ts'
 import { canonical, equal, JsonObject } from '../shared/values/json.ts'
 import { refusedWrites } from './cluster/refused-writes.ts'
-import { changed, type Difference, difference } from './support/difference.ts'
 import { recordedDatabase } from './support/plan-walk.ts'
 import {
   type ChangeCase,

@@ -73,12 +73,25 @@ export async function withCluster<T>(act: (surroundings: Surroundings) => Promis
       progress: (line) => console.log(`# ${line}`),
       log: (line) => console.log(`# operator: ${line}`),
     })
+    await applyKindPolicies(cluster)
     const environment = { ...process.env, TEST_CLUSTER: await share(cluster, directory) }
     return await act({ environment, auditLog, stop })
   } finally {
     await stop()
     await rm(directory, { recursive: true, force: true, maxRetries: 5 })
   }
+}
+
+/**
+ * The admission policies of the kinds, once for all test files: each has a broker of its own in the cluster, and an API
+ * server needs half a second to compile one.
+ */
+async function applyKindPolicies({ plane }: Cluster): Promise<void> {
+  const { administratorOf, apply } = await import('../sandbox/control-plane/administrator.ts')
+  const { kindPolicies } = await import('../generate/admission-policy.ts')
+  const { writtenKinds } = await import('../generate/admission/written-kinds.ts')
+  const anyBroker = 'request.userInfo.username.matches("^system:serviceaccount:[a-z0-9-]+:osb-[a-z-]+$")'
+  await apply(administratorOf(plane), kindPolicies(anyBroker, writtenKinds(), '.tests'))
 }
 
 /** @returns the file that tells the tests where everything is */

@@ -1,5 +1,6 @@
 /** The Helm chart in knative/chart; helpers, Secrets, ConfigMaps and notes in its templates are written by hand. */
 import { stringify } from 'yaml'
+import type { WrittenKind } from '../admission/written.ts'
 import type { Files } from '../manifest.ts'
 import type { KindResources } from '../roles.ts'
 import { chartTemplates } from './templates.ts'
@@ -8,14 +9,19 @@ import { valuesSchema, valuesYaml } from './values.ts'
 /**
  * @param version of the broker and of the chart
  * @param catalog what is shipped: the YAML, and the JSON that is rendered from it
+ * @param lists what the admission policy lets through
  * @returns the generated files of the chart
  */
 export function chartFiles(
   kinds: readonly KindResources[],
   version: string,
   catalog: { yaml: string; json: string },
+  lists: readonly WrittenKind[],
 ): Files {
-  const templates = Object.entries(chartTemplates(kinds)).map(([name, text]) => [`templates/${name}`, text])
+  const templates = Object.entries(chartTemplates(kinds, lists)).map(([name, text]) => [
+    `templates/${name}`,
+    text,
+  ])
   const files: [string, string][] = [
     ['Chart.yaml', chartYaml(version)],
     ['values.yaml', valuesYaml()],

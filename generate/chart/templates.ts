@@ -1,7 +1,8 @@
 /** The manifests of knative/ as templates of the chart: the same objects, with expressions where values decide. */
 import { dashboardRoutes, edgeRouter } from '../../shared/routes.ts'
 import { isObject } from '../../shared/values/json.ts'
-import { admissionPolicy } from '../admission-policy.ts'
+import type { WrittenKind } from '../admission/written.ts'
+import { admissionPolicies } from '../admission-policy.ts'
 import { catalogMount, catalogVolume, dashboardFunction, dashboardRules } from '../dashboard.ts'
 import { edgeRouterManifests } from '../edge-router.ts'
 import { type Entrance, httpProxy, httpRoute, virtualService } from '../gateways.ts'
@@ -38,7 +39,7 @@ const dashboard = '$.Values.configuration.DASHBOARD_URL'
 const onKnative = 'ne $.Values.gateway.kind `plain`'
 
 /** @returns the generated files of knative/chart/templates by name, in the order in which they are applied */
-export function chartTemplates(kinds: readonly KindResources[]): Files {
+export function chartTemplates(kinds: readonly KindResources[], lists: readonly WrittenKind[]): Files {
   const [ofDatabases, ofFunctions] = networkPolicies(namespaces)
   return {
     '000-refusals.yaml': template('What no schema can say.', [{ text: refusals() }]),
@@ -70,7 +71,7 @@ export function chartTemplates(kinds: readonly KindResources[]): Files {
     ]),
     '230-admission-policy.yaml': template(
       'What roles cannot say: which objects the functions may write, and what may be in them.',
-      [{ objects: admissionPolicy(namespaces, kinds, suffixed('osb-functions')) }],
+      [{ objects: admissionPolicies(namespaces, lists, suffixed('')) }],
     ),
     '235-reviews.yaml': template(
       'Functions ask the API server about bearer tokens; osb-platform is for their owners.',

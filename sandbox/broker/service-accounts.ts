@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { admissionPolicy } from '../../generate/admission-policy.ts'
+import { writtenKinds } from '../../generate/admission/written-kinds.ts'
+import { admissionPolicies, functionsPolicies } from '../../generate/admission-policy.ts'
 import { namespace } from '../../generate/rbac.ts'
 import {
   brokerRoles,
@@ -20,12 +21,16 @@ import { writePrivateFile } from '../machine/atomic-file.ts'
 /**
  * Namespaces, ServiceAccounts, Roles, RoleBindings and the admission policy: the same objects as in knative/. May be
  * repeated.
+ *
+ * @param policies `functions`: those of the kinds are there already, for every broker in the cluster
  */
 export async function applyRoles(
   administrator: Administrator,
   namespaces: Namespaces,
   kinds: readonly KindResources[],
+  policies: 'all' | 'functions' = 'all',
 ): Promise<void> {
+  const make = policies === 'all' ? admissionPolicies : functionsPolicies
   await apply(administrator, [namespace(namespaces.broker), namespace(namespaces.databases)])
   await Promise.all([
     apply(administrator, serviceAccounts(namespaces)),
@@ -36,7 +41,7 @@ export async function applyRoles(
       administrator,
       versionRoles(namespaces, kinds, (route) => `${nameOf(route)}.${namespaces.broker}`),
     ),
-    apply(administrator, admissionPolicy(namespaces, kinds, `osb-functions.${namespaces.broker}`)),
+    apply(administrator, make(namespaces, writtenKinds(), `.${namespaces.broker}`)),
   ])
 }
 

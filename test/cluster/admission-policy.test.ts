@@ -1,6 +1,5 @@
 /** The admission policy, against the API server's own CEL and with the functions' own tokens. */
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
 import { apply } from '../../sandbox/control-plane/administrator.ts'
 import { kinds } from '../../shared/kubedb/databases/kinds.ts'
@@ -8,6 +7,8 @@ import { hash26 } from '../../shared/kubedb/records/names.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import { type JsonAnswer, type TestCluster, useCluster } from '../support/cluster.ts'
 import { instanceId, recordedDatabase } from '../support/plan-walk.ts'
+import { denied, policiesInForce } from '../support/policies.ts'
+import { makeFastClass } from '../support/storage-class.ts'
 import { firstDefaulted, readRecord } from '../support/webhook-record.ts'
 
 const cluster = useCluster(test)
@@ -41,10 +42,6 @@ const pod = (spec: JsonObject) => ({ podTemplate: { spec } })
 
 const path = (plural: string, dry = true) => `${cluster.databasesPath(plural)}${dry ? '?dryRun=All' : ''}`
 
-function denied({ status, text }: JsonAnswer): boolean {
-  return status === 422 && text.includes('ValidatingAdmissionPolicy')
-}
-
 test.before('a function that may do everything, and a policy in force', async () => {
   await cluster.ready()
   const name = `osb-hostile-${broker}`
@@ -62,15 +59,7 @@ test.before('a function that may do everything, and a policy in force', async ()
   deprovision = await cluster.as('osb-deprovision')
   bind = await cluster.as('osb-bind')
   any = await cluster.as('osb-catalog')
-  for (const end = Date.now() + 30_000; ; await delay(100)) {
-    const answer = await any('POST', path('configmaps'), {
-      apiVersion: 'v1',
-      kind: 'ConfigMap',
-      metadata: { name: 'x' },
-    })
-    if (denied(answer)) return
-    if (Date.now() > end) throw new Error(`the policy is not in force: ${answer.text}`)
-  }
+  await policiesInForce(cluster)
 })
 
 test.after.always('take the function its rights', async () => {
@@ -85,7 +74,6 @@ test('a database as the broker makes it passes, with resources and a place for i
     {},
     container({ resources: { requests: { cpu: '1' } } }),
     container({ resizePolicy: [{ resourceName: 'cpu', restartPolicy: 'NotRequired' }] }),
-    container({ env: [{ name: 'KAFKA_CLUSTER_ID', value: '11ef-8d3c-0242ac12000w' }] }),
     pod({ nodeSelector: { disk: 'ssd' }, tolerations: [], containers: [] }),
   ]) {
     const answer = await provision('POST', path('postgreses'), postgres(spec))
@@ -93,11 +81,34 @@ test('a database as the broker makes it passes, with resources and a place for i
   }
 })
 
+test('the one variable that KubeDB writes into a Kafka passes there, and nowhere else', async (t) => {
+  const env = [{ name: 'KAFKA_CLUSTER_ID', value: '11ef-8d3c-0242ac12000w' }]
+  const kafka: JsonObject = {
+    apiVersion: 'kubedb.com/v1',
+    kind: 'Kafka',
+    metadata: { name: `osb-${label['osb.kubedb.com/instance']}`, namespace: databases, labels: label },
+    spec: {
+      version: '4.0.0',
+      storageType: 'Durable',
+      storage: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+      podTemplate: { spec: { containers: [{ name: 'kafka', env }] } },
+    },
+  }
+  const answer = await provision('POST', path('kafkas'), kafka)
+  // Its webhook may know no such version: it speaks before the policy does.
+  t.true(answer.status === 201 || /version/i.test(answer.text), answer.text)
+  t.false(denied(answer))
+  const other = await provision('POST', path('postgreses'), postgres(container({ env })))
+  if (cluster.crds === 'own' && other.status === 201) t.notRegex(other.text, /KAFKA_CLUSTER_ID/)
+  else t.true(denied(other), other.text)
+})
+
 const hostile: { [what: string]: [object: () => JsonObject, sentence: RegExp] } = {
   'a name without osb-': [() => postgres({}, { name: 'payroll' }), /begin with osb-/],
+  // KubeDB names a ServiceAccount after a name that is not there yet. Which of two policies speaks, nobody says.
   'a name that the server makes': [
     () => postgres({}, { name: null, generateName: 'pay' }),
-    /begin with osb-/,
+    /begin with osb-|podTemplate\.spec\.serviceAccountName/,
   ],
   'no label': [() => postgres({}, { labels: {} }), /its label/],
   'a label of another form': [
@@ -105,13 +116,19 @@ const hostile: { [what: string]: [object: () => JsonObject, sentence: RegExp] } 
     /its label/,
   ],
   'a finalizer': [() => postgres({}, { finalizers: ['osb.kubedb.com/x'] }), /finalizers/],
-  'host network': [() => postgres(pod({ hostNetwork: true })), /podTemplate/],
-  'host processes': [() => postgres(pod({ hostPID: true })), /podTemplate/],
-  'a volume': [() => postgres(pod({ volumes: [{ name: 'x', hostPath: { path: '/' } }] })), /podTemplate/],
-  'a foreign ServiceAccount': [() => postgres(pod({ serviceAccountName: 'default' })), /podTemplate/],
-  'an image': [() => postgres(container({ image: 'evil' })), /podTemplate/],
-  'a command': [() => postgres(container({ command: ['sh'] })), /podTemplate/],
-  arguments: [() => postgres(container({ args: ['-c'] })), /podTemplate/],
+  'host network': [() => postgres(pod({ hostNetwork: true })), /podTemplate\.spec\.hostNetwork/],
+  'host processes': [() => postgres(pod({ hostPID: true })), /podTemplate\.spec\.hostPID/],
+  'a volume': [
+    () => postgres(pod({ volumes: [{ name: 'x', hostPath: { path: '/' } }] })),
+    /podTemplate\.spec\.volumes/,
+  ],
+  'a foreign ServiceAccount': [
+    () => postgres(pod({ serviceAccountName: 'default' })),
+    /podTemplate\.spec\.serviceAccountName/,
+  ],
+  'an image': [() => postgres(container({ image: 'evil' })), /podTemplate\.spec\.containers\[\]\.image/],
+  'a command': [() => postgres(container({ command: ['sh'] })), /podTemplate\.spec\.containers\[\]\.command/],
+  arguments: [() => postgres(container({ args: ['-c'] })), /podTemplate\.spec\.containers\[\]\.args/],
   environment: [
     () => postgres(container({ env: [{ name: 'X', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }] })),
     /podTemplate/,
@@ -129,7 +146,10 @@ const hostile: { [what: string]: [object: () => JsonObject, sentence: RegExp] } 
     () => postgres(container({ volumeMounts: [{ name: 'x', mountPath: '/x' }] })),
     /podTemplate/,
   ],
-  privileges: [() => postgres(container({ securityContext: { privileged: true } })), /podTemplate/],
+  privileges: [
+    () => postgres(container({ securityContext: { privileged: true } })),
+    /podTemplate\.spec\.containers\[\]\.securityContext\.privileged/,
+  ],
   'escalated privileges': [
     () => postgres(container({ securityContext: { allowPrivilegeEscalation: true } })),
     /podTemplate/,
@@ -144,15 +164,15 @@ const hostile: { [what: string]: [object: () => JsonObject, sentence: RegExp] } 
   ],
   'a script at the start': [
     () => postgres({ init: { script: { secret: { secretName: 'foreign' } } } }),
-    /starts empty/,
+    /spec\.init/,
   ],
   'the password of another instance': [
     () => postgres({ authSecret: { name: 'osb-other-auth' } }),
-    /authSecret: must name/,
+    /spec\.authSecret\.name/,
   ],
   'settings from a foreign Secret': [
     () => postgres({ configuration: { secretName: 'foreign' } }),
-    /configuration names a Secret/,
+    /spec\.configuration\.secretName/,
   ],
 }
 for (const [what, [object, sentence]] of Object.entries(hostile)) {
@@ -233,10 +253,7 @@ test('a MongoDB with the probes that KubeDB writes passes, at its making and at 
 })
 
 test('what KubeDB has made of every plan passes', async (t) => {
-  // The webhooks of the sandbox speak before the policy does, and look whether the class is there.
-  const fast = { metadata: { name: 'fast' }, provisioner: 'example.com/disk' }
-  const { status } = await cluster.admin('POST', '/apis/storage.k8s.io/v1/storageclasses', fast)
-  t.true(status === 201 || status === 409)
+  await makeFastClass(cluster)
   for (const kind of kinds.values()) {
     const { name } = recordedDatabase(kind)
     const labels = { 'osb.kubedb.com/instance': hash26(instanceId) }
@@ -380,7 +397,8 @@ test('whatever roles say, a function writes nothing else, and not elsewhere', as
     const answer = await any('POST', where, object)
     t.true(denied(answer), `${where}: ${answer.text}`)
   }
-  t.is((await any('POST', path('secrets'), { apiVersion: 'v1', kind: 'Secret', ...named })).status, 201)
+  // A function that writes no Secrets writes none, however it is called; of those that do see stolen-tokens.test.ts.
+  t.true(denied(await any('POST', path('secrets'), { apiVersion: 'v1', kind: 'Secret', ...named })))
   t.true(denied(await any('DELETE', `/api/v1/namespaces/${databases}?dryRun=All`)))
   // Reviews of tokens are written too, in a way.
   const review = {

@@ -434,12 +434,24 @@ test.serial('issuers that are not there', async (t) => {
   services = planLike((spec) => spec, {
     tls: { issuers: { a: { kind: 'ClusterIssuer', name: 'ca' }, b: { kind: 'Issuer', name: 'own' } } },
   })
+  const missing = [
+    /^broken ClusterIssuer ca is not in the cluster; plans that name it: postgresql\/small → make it with cert-manager/,
+    /^broken Issuer own is not in namespace databases; plans that name it: postgresql\/small/,
+  ]
   finds(
     t,
     await look(),
-    /^broken ClusterIssuer ca is not in the cluster; plans that name it: postgresql\/small → make it with cert-manager/,
-    /^broken Issuer own is not in namespace databases; plans that name it: postgresql\/small/,
+    ...missing,
+    /^broken the policy osb-issuers\S* stops what KubeDB makes of plan postgresql\/small .*names no such issuer → apply this catalog/,
   )
+  const catalog = `/api/v1/namespaces/${broker}/configmaps/osb-catalog`
+  await admin('PATCH', catalog, { data: { 'issuers.json': '[{"name":"ca"},{"name":"own"}]' } })
+  // The policy hears of it a moment later.
+  let found = await look()
+  for (const end = Date.now() + 60_000; Date.now() < end && shown(found).length > 2; await delay(200))
+    found = await look()
+  finds(t, found, ...missing)
+  await admin('PATCH', catalog, { data: { 'issuers.json': null } })
   services = before
 })
 
@@ -515,15 +527,30 @@ test.serial('functions that let tokens in may have to ask about them', async (t)
 test.serial('a policy that is not in force', async (t) => {
   const bindings = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings'
   const { items } = await admin('GET', bindings)
-  const [binding] = v.parse(v.array(v.looseObject({ metadata: v.object({ name: v.string() }) })), items)
-  if (!binding) throw new Error('no policy is bound')
-  await admin('DELETE', `${bindings}/${binding.metadata.name}`)
+  const names = v
+    .parse(v.array(v.looseObject({ metadata: v.object({ name: v.string() }) })), items)
+    .map(({ metadata }) => metadata.name)
+  const bound = (start: string) => {
+    const found = names.find((name) => name.startsWith(start))
+    if (found === undefined) throw new Error(`no policy ${start} is bound`)
+    return found
+  }
+  await admin('DELETE', `${bindings}/${bound('osb-functions')}`)
   const texts = shown(await look())
   t.is(texts.length, routes.length, texts.join('\n'))
   for (const text of texts)
     t.regex(
       text,
       /^doubtful no policy in force bounds what ServiceAccount osb-[\w-]+ writes.*230-admission-policy\.yaml$/,
+    )
+  await admin('DELETE', `${bindings}/${bound('osb-redises')}`)
+  await admin('DELETE', `${bindings}/${bound('osb-redisopsrequests')}`)
+  const more = shown(await look())
+  t.is(more.length, routes.length + 2, more.join('\n'))
+  for (const what of ['Redis', 'RedisOpsRequest'])
+    t.regex(
+      more.join('\n'),
+      new RegExp(`^doubtful no policy in force bounds what functions write into a ${what} → apply`, 'm'),
     )
   await applyRoles(administratorOf(plane), { broker, databases }, [...kinds.values()])
 })

@@ -422,7 +422,7 @@ async function anotherCluster(
   })
   const { plane, names } = running
   const administrator = administratorOf(plane)
-  await applyRoles(administrator, like.namespaces, [...kinds.values()])
+  await applyRoles(administrator, like.namespaces, [...kinds.values()], 'functions')
   const there = { ...atApiServer(like, plane, administrator), names }
   return { there, second: await open(t, there) }
 }

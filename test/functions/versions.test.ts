@@ -39,7 +39,7 @@ async function bareCluster(t: ExecutionContext): Promise<TestCluster> {
     await rm(directory, { recursive: true, force: true })
   })
   const administrator = administratorOf(plane)
-  await applyRoles(administrator, cluster.namespaces, [...kinds.values()])
+  await applyRoles(administrator, cluster.namespaces, [...kinds.values()], 'functions')
   return atApiServer(cluster, plane, administrator)
 }
 

@@ -116,7 +116,7 @@ export function newCluster({ dashboard = false }: ClusterOptions = {}): TestClus
   const databasesPath = (plural: string) => collectionPath(plural, namespaces.databases)
   const roles = async () => {
     const writing = withholding(administrator, namespaces, process.env.WITHHELD_PERMISSION)
-    await applyRoles(writing, namespaces, [...kinds.values()])
+    await applyRoles(writing, namespaces, [...kinds.values()], 'functions')
     if (dashboard) await applyDashboardRoles(writing, namespaces, [...kinds.values()])
   }
   let applied: Promise<void> | undefined
@@ -131,10 +131,10 @@ export function newCluster({ dashboard = false }: ClusterOptions = {}): TestClus
     async close() {
       for (const kind of kinds.values()) await administrator('DELETE', databasesPath(kind.plural))
       for (const plural of ['validatingadmissionpolicybindings', 'validatingadmissionpolicies']) {
-        await administrator(
-          'DELETE',
-          `/apis/admissionregistration.k8s.io/v1/${plural}/osb-functions.${namespaces.broker}`,
-        )
+        for (const what of ['functions', 'records', 'secrets', 'issuers']) {
+          const policy = `${plural}/osb-${what}.${namespaces.broker}`
+          await administrator('DELETE', `/apis/admissionregistration.k8s.io/v1/${policy}`)
+        }
       }
       for (const name of Object.values(namespaces)) {
         await administrator('DELETE', `/api/v1/namespaces/${name}`)

@@ -1,16 +1,13 @@
 /** The catalog that the project ships, for tests that walk its plans. */
-import type { Database } from '../../shared/kubedb/databases/database.ts'
+
+import type { Shipped } from '../../generate/plan-walk.ts'
 import { kindOf, kinds } from '../../shared/kubedb/databases/kinds.ts'
 import { catalogOf } from '../../shared/osb/catalog/catalog.ts'
 import { checkCatalog } from '../../shared/osb/catalog/file.ts'
 import { parseYaml } from '../../shared/osb/catalog/yaml.ts'
-import type { Plan } from '../../shared/values/nouns.ts'
 import { catalogParts, catalogWith } from './catalog-parts.ts'
 
-export interface Shipped {
-  plan: Plan
-  kind: Database
-}
+export type { Shipped }
 
 /** @returns every plan of the shipped catalog with its kind */
 export function shippedPlans(): Shipped[] {

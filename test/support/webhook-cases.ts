@@ -7,6 +7,7 @@ import type { Draft } from '../../shared/kubedb/cluster/cluster.ts'
 import type { Database } from '../../shared/kubedb/databases/database.ts'
 import { at, put, without } from '../../shared/kubedb/databases/parts/spec.ts'
 import { draftDatabase } from '../../shared/kubedb/instances/database-draft.ts'
+import { beforeRemoval } from '../../shared/kubedb/instances/deprovisioning.ts'
 import { planUpdate } from '../../shared/kubedb/instances/planner.ts'
 import type { Target } from '../../shared/kubedb/records/instance-record.ts'
 import { draftOpsRequest, draftPatch } from '../../shared/kubedb/steps/step-draft.ts'
@@ -228,7 +229,7 @@ function removalsOf(wanted: readonly Wanted[]): ChangeCase[] {
     })
     .flatMap(({ title, target }) => {
       const before = target.resolved.spec
-      const patch = { spec: { halted: false, deletionPolicy: before.deletionPolicy ?? 'WipeOut' } }
+      const patch = { spec: beforeRemoval(before.deletionPolicy ?? 'WipeOut') }
       return [
         { title: `${title}: before it is removed`, before, write: { patch } },
         { title: `${title}: removed`, before, write: { delete: true } },

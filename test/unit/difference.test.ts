@@ -1,7 +1,7 @@
 import test from 'ava'
+import { changed, type Difference, difference } from '../../generate/webhook-record/difference.ts'
 import { mergePatch } from '../../shared/osb/parameters/merge-patch.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { changed, type Difference, difference } from '../support/difference.ts'
 
 const cases: [what: string, before: JsonObject, after: JsonObject, difference: Difference][] = [
   ['nothing', { a: 1, b: [1] }, { b: [1], a: 1 }, {}],

@@ -1,7 +1,7 @@
 /** Removing a service instance: the database, all that belongs to it, the binding records, and last the record. */
 import * as v from 'valibot'
 import { BrokerError } from '../../values/errors.ts'
-import type { JsonObject } from '../../values/json.ts'
+import type { Json, JsonObject } from '../../values/json.ts'
 import type { Caller, LastOperation, Outcome } from '../../values/nouns.ts'
 import { ApiError, refusal, translate } from '../cluster/api-error.ts'
 import type { Collection } from '../cluster/cluster.ts'
@@ -199,6 +199,9 @@ async function advance(
   }
 }
 
+/** @returns what is patched into a database's spec before it is deleted: it is resumed, and its policy put back */
+export const beforeRemoval = (deletionPolicy: Json): JsonObject => ({ halted: false, deletionPolicy })
+
 async function remove(broker: Broker, record: InstanceRecord, database: Resource): Promise<Progress> {
   const kind = kindOf(record.database.kind)
   const collection = databases(kind, record.database.namespace)
@@ -208,7 +211,7 @@ async function remove(broker: Broker, record: InstanceRecord, database: Resource
   const wanted = record.info.resolved.spec.deletionPolicy ?? database.spec.deletionPolicy ?? 'WipeOut'
   let note = ''
   if (database.spec.halted === true || database.spec.deletionPolicy !== wanted) {
-    const patch: JsonObject = { metadata: { uid }, spec: { halted: false, deletionPolicy: wanted } }
+    const patch: JsonObject = { metadata: { uid }, spec: beforeRemoval(wanted) }
     try {
       const patched = await broker.cluster.patch(Resource, collection, name, patch)
       // While it is halted, KubeDB's webhook may put Halt back.

@@ -1,7 +1,7 @@
 import { list, member, shown } from './schema.ts'
 
 /** Names that Kubernetes, KubeDB and this broker steer by; nobody may set them, whatever is configured. */
-const reserved = /(^|\.)(kubernetes\.io|k8s\.io|kubedb\.com)$/
+export const reserved = /(^|\.)(kubernetes\.io|k8s\.io|kubedb\.com)$/
 
 /**
  * Labels reach pods and Services: one outside the prefixes could join a stranger's Service.

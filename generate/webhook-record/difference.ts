@@ -82,4 +82,5 @@ const startsWith = (list: readonly string[], start: readonly string[]) =>
   start.every((one, index) => list[index] === one)
 
 const escaped = (key: string) => key.replaceAll('~', '~0').replaceAll('/', '~1')
-const unescaped = (key: string) => key.replaceAll('~1', '/').replaceAll('~0', '~')
+/** @returns a key as a path of a difference has it, as it is */
+export const unescaped = (key: string) => key.replaceAll('~1', '/').replaceAll('~0', '~')
