@@ -1,5 +1,16 @@
 /** Expressions of CEL that hold tables against what is written. Pure. */
-import { isName, own, ownStart, type PlaceOf, settings, step, type Table } from './table.ts'
+import {
+  isName,
+  own,
+  ownStart,
+  type PlaceOf,
+  settings,
+  someUser,
+  step,
+  type Table,
+  userName,
+  userNameLength,
+} from './table.ts'
 
 /** @returns a text, a list or a map in CEL */
 export const cel = (value: unknown): string => JSON.stringify(value)
@@ -101,10 +112,12 @@ export const onlyMembers = (table: Table, sides: Sides): string[] =>
 export const onlyValues = (table: Table, sides: Sides, name: string, lines: string): string[] =>
   everyPlace(table, sides, (path, object, was) => {
     const alike = new Map<string, { keys: string[]; matches: (value: string) => string }>()
-    for (const [key, { text, isList }] of Object.entries(table.values[path] ?? {})) {
+    for (const [key, { text, isList, afterUser }] of Object.entries(table.values[path] ?? {})) {
       const pattern = text === settings ? cel(lines) : patternOf(text, name)
       const matches = (value: string) =>
-        `${isList ? `${value}.join("\\n")` : `string(${value})`}.matches(${pattern})`
+        afterUser
+          ? `${value}.all(u, ${isOfUser('u', afterUser)})`
+          : `${isList ? `${value}.join("\\n")` : `string(${value})`}.matches(${pattern})`
       const { keys = [] } = alike.get(matches('')) ?? {}
       alike.set(matches(''), { keys: [...keys, key], matches })
     }
@@ -123,6 +136,18 @@ export const onlyValues = (table: Table, sides: Sides, name: string, lines: stri
     if (isRight.length === 0) return undefined
     return isRight.length === 1 ? isRight.join('') : isRight.map((one) => `(${one})`).join(' && ')
   })
+
+/** @returns whether a text begins with the name of a user, and goes on as one of these */
+function isOfUser(text: string, after: readonly string[]): string {
+  const user = `${text}.substring(0, ${userNameLength})`
+  const rest = `${text}.substring(${userNameLength}).replace(${user}, ${cel(someUser)})`
+  return [
+    `${text}.size() >= ${userNameLength}`,
+    `${user}.matches(${cel(`^${userName}$`)})`,
+    `!${text}.contains(${cel(someUser)})`,
+    `${rest} in ${cel(after)}`,
+  ].join(' && ')
+}
 
 /** What stands at a place as it did before may stay. */
 const isAsBefore = (pair: Pair) => `${pair}[0][p][?k] == ${pair}[1][?p][?k]`

@@ -5,17 +5,21 @@ import { equal, isObject, Json } from '../../shared/values/json.ts'
 /**
  * - a text is a leaf: `any` value; `own Secret`, the name of a Secret of this database, or none; `own name`, that of the
  *   database itself; `not root`, the number of a user; `settings`, lines of an engine's file
- * - `{ "=": […] }` is one of these values, `{ "~": […] }` a text that one of these expressions matches as a whole
+ * - `{ "=": […] }` is one of these values, `{ "~": […] }` a text that one of these expressions matches as a whole,
+ *   `{ "+user": […] }` the name of a binding's user and one of these texts, in which `<user>` is that name
  * - a list of one shape is a list of such values
  * - every other object has these members, and no others
  */
-export type Shape = Leaf | OneOf | Matching | readonly Shape[] | Members
+export type Shape = Leaf | OneOf | Matching | OfUser | readonly Shape[] | Members
 export type Leaf = 'any' | 'own Secret' | 'own name' | 'not root' | 'settings'
 interface OneOf {
   readonly '=': readonly Json[]
 }
 interface Matching {
   readonly '~': readonly string[]
+}
+interface OfUser {
+  readonly '+user': readonly string[]
 }
 export interface Members {
   readonly [key: string]: Shape
@@ -27,6 +31,7 @@ export const Shape: v.GenericSchema<unknown, Shape> = v.lazy(() =>
     v.picklist(['any', 'own Secret', 'own name', 'not root', 'settings']),
     v.strictObject({ '=': v.array(Json) }),
     v.strictObject({ '~': v.array(v.string()) }),
+    v.strictObject({ '+user': v.array(v.string()) }),
     v.pipe(v.array(Shape), v.length(1)),
     v.record(v.string(), Shape),
   ]),
@@ -36,9 +41,11 @@ export const isOneOf = (shape: Shape): shape is OneOf =>
   typeof shape === 'object' && '=' in shape && Array.isArray(shape['='])
 export const isMatching = (shape: Shape): shape is Matching =>
   typeof shape === 'object' && '~' in shape && Array.isArray(shape['~'])
+export const isOfUser = (shape: Shape): shape is OfUser =>
+  typeof shape === 'object' && '+user' in shape && Array.isArray(shape['+user'])
 export const isList = (shape: Shape): shape is readonly Shape[] => Array.isArray(shape)
 export const isMembers = (shape: Shape): shape is Members =>
-  typeof shape === 'object' && !isOneOf(shape) && !isMatching(shape) && !isList(shape)
+  typeof shape === 'object' && ![isOneOf, isMatching, isOfUser, isList].some((is) => is(shape))
 
 /** What is said of a value by where it stands: names of others, and what makes a pod powerful. */
 type Bound = (path: string, value: Json) => Shape | undefined
@@ -73,6 +80,8 @@ export function union(one: Shape, other: Shape): Shape {
     return { '=': [...one['='], ...more].sort(byText) }
   }
   if (isMatching(one) && isMatching(other)) return { '~': [...new Set([...one['~'], ...other['~']])].sort() }
+  if (isOfUser(one) && isOfUser(other))
+    return { '+user': [...new Set([...one['+user'], ...other['+user']])].sort() }
   if (isMembers(one) && isMembers(other)) {
     const keys = [...new Set([...Object.keys(one), ...Object.keys(other)])].sort()
     return Object.fromEntries(

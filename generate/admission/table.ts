@@ -2,7 +2,7 @@
  * A shape as tables: which members an object has at each place, and what some values match. Policies hold the tables
  * against what is written, so that they can be read as such. Pure.
  */
-import { isList, isMatching, isMembers, isOneOf, type Shape } from './shape.ts'
+import { isList, isMatching, isMembers, isOfUser, isOneOf, type Shape } from './shape.ts'
 
 /** An object somewhere in what is written. */
 export interface PlaceOf {
@@ -16,6 +16,8 @@ export interface PlaceOf {
 export interface Pattern {
   text: string
   isList: boolean
+  /** the same, of the elements of a list that begin with the name of a user: what may follow. Long lists cost less so */
+  afterUser?: readonly string[]
 }
 
 export interface Table {
@@ -37,6 +39,11 @@ export const ownStart = '<start of name>'
 
 /** Stands for what files of settings match, which is long. */
 export const settings = '<settings>'
+
+/** What the name of a binding's user matches, how long it is, and what stands for it where it comes again. */
+export const userName = 'b[a-z2-7]{26}'
+export const userNameLength = 27
+export const someUser = '<user>'
 
 /** @returns whether a key can stand behind a dot */
 export const isName = (key: string): boolean => /^[a-zA-Z_]\w*$/.test(key)
@@ -74,8 +81,12 @@ export function tableOf(shape: Shape, root: PlaceOf, part?: string): Table {
 function patternOf(shape: Shape): Pattern | undefined {
   const text = textOf(shape)
   if (text === undefined) return undefined
-  const isList = Array.isArray(shape) || (isOneOf(shape) && shape['='].every((value) => Array.isArray(value)))
-  return { text, isList }
+  const [each] = isList(shape) ? shape : []
+  return {
+    text,
+    isList: isList(shape) || (isOneOf(shape) && shape['='].every((value) => Array.isArray(value))),
+    ...(each !== undefined && isOfUser(each) ? { afterUser: each['+user'] } : {}),
+  }
 }
 
 function textOf(shape: Shape): string | undefined {
@@ -84,7 +95,7 @@ function textOf(shape: Shape): string | undefined {
     const inner = each === undefined || isMembers(each) ? undefined : alternatives(each)
     return inner === undefined ? undefined : `^((${inner})(\\n|$))*$`
   }
-  if (isOneOf(shape) || isMatching(shape)) return `^(${alternatives(shape)})$`
+  if (isOneOf(shape) || isMatching(shape) || isOfUser(shape)) return `^(${alternatives(shape)})$`
   switch (shape) {
     case 'own Secret':
       return `^(${own}-[a-z0-9-]+)?$`
@@ -100,6 +111,10 @@ function textOf(shape: Shape): string | undefined {
 }
 
 function alternatives(shape: Shape): string | undefined {
+  if (isOfUser(shape))
+    return shape['+user']
+      .map((text) => `${userName}${escaped(text).replaceAll(someUser, userName)}`)
+      .join('|')
   if (isMatching(shape)) return shape['~'].join('|')
   if (!isOneOf(shape)) return undefined
   return shape['='].map((value) => escaped(Array.isArray(value) ? value.join('\n') : String(value))).join('|')

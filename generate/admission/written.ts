@@ -20,6 +20,7 @@ import type { KindRecord } from '../webhook-record/record.ts'
 import { bound, placement } from './bounds.ts'
 import { addedTo, containersOf } from './defaults.ts'
 import { isMembers, type Members, type Shape, shapeOf, union, within } from './shape.ts'
+import { someUser, userNameLength } from './table.ts'
 
 /** Everything about one kind. */
 export interface WrittenKind {
@@ -215,9 +216,8 @@ function fold(path: string, leaf: Shape): Shape {
     }, leaf)
 }
 
-/** A name as the broker gives it to users, and what stands for it in what is matched. */
-const exampleUser = `b${'a'.repeat(26)}`
-const userPattern = 'b[a-z2-7]{26}'
+/** A name as the broker gives it to users. */
+const exampleUser = `b${'a'.repeat(userNameLength - 1)}`
 const exampleSecret = 'osb-users'
 
 function usersOf(kind: Database, plans: readonly Shipped[]): { users?: Shape; removals?: Shape } {
@@ -247,7 +247,9 @@ function usersOf(kind: Database, plans: readonly Shipped[]): { users?: Shape; re
 function ruled(path: string, value: Json): Shape | undefined {
   if (Array.isArray(value) && value.every((each) => typeof each === 'string')) {
     if (value.length === 0) return [{ '=': [] }]
-    return [{ '~': value.map((each) => escaped(each).replaceAll(exampleUser, userPattern)) }]
+    if (!value.every((each) => each.startsWith(exampleUser)))
+      throw new Error(`${path}: a rule about users does not begin with a user`)
+    return [{ '+user': value.map((each) => each.slice(userNameLength).replaceAll(exampleUser, someUser)) }]
   }
   return bound(path, value)
 }

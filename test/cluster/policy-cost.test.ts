@@ -15,7 +15,7 @@ import { kindOf } from '../../shared/kubedb/databases/kinds.ts'
 import { databaseOf } from '../../shared/kubedb/records/instance-record.ts'
 import { hash26, instanceLabel } from '../../shared/kubedb/records/names.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
-import { type TestCluster, textAt, useCluster } from '../support/cluster.ts'
+import { at, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
 import { allPlans } from '../support/shipped-catalog.ts'
 import { makeFastClass } from '../support/storage-class.ts'
 
@@ -58,6 +58,7 @@ const lists = writtenKinds()
 const all = [...functionsPolicies({ broker }, lists, ''), ...kindPolicies('true', lists, '')]
 let provision: TestCluster['admin']
 let update: TestCluster['admin']
+let bind: TestCluster['admin']
 const names: string[] = []
 
 test.before('costly copies of the policies', async () => {
@@ -65,8 +66,9 @@ test.before('costly copies of the policies', async () => {
   await makeFastClass(cluster)
   provision = await cluster.as('osb-provision')
   update = await cluster.as('osb-update')
+  bind = await cluster.as('osb-bind')
   const made = [
-    ...after(0.95 * whole, all, `.most-${broker}`, ['osb-provision', 'osb-update']),
+    ...after(0.95 * whole, all, `.most-${broker}`, ['osb-provision', 'osb-update', 'osb-bind']),
     // No other policy is about this one.
     ...after(whole, all.slice(0, 2), `.whole-${broker}`, ['default']),
   ]
@@ -132,3 +134,50 @@ for (const { kind: name, plural, apiVersion } of lists) {
     t.is(changed.status, 200, changed.text)
   })
 }
+
+test('so do 300 users of a Redis in one request, and a change of the Redis that has them', async (t) => {
+  t.timeout(300_000)
+  const kind = kindOf('Redis')
+  const { accounts, apiVersion, plural, opsKind, opsPlural } = kind
+  if (accounts.by !== 'declaration') throw new Error('users of a Redis are made by requests')
+  const id = randomUUID()
+  const { name } = databaseOf(kind, cluster.namespaces.databases, id)
+  const labels = { [instanceLabel]: hash26(id) }
+  const users = Array.from({ length: 300 }, (_, index) => `b${hash26(String(index))}`)
+  const make = users.map((user) => ({ name: user, role: 'owner' as const }))
+  const { type, body } = accounts.request(
+    { version: '8.2.2' },
+    { secret: `${name}-users-01234567`, make, remove: users },
+  )
+  const rules = v.parse(v.array(v.string()), at(body, 'configuration', 'auth', 'syncACL'))
+  t.is(rules.length, 300)
+  const spec = {
+    version: '8.2.2',
+    mode: 'Standalone',
+    storageType: 'Ephemeral',
+    configuration: { acl: { rules } },
+  }
+  const metadata = { name, labels }
+  const made = await cluster.admin('POST', cluster.databasesPath(plural), {
+    apiVersion,
+    kind: 'Redis',
+    metadata,
+    spec,
+  })
+  t.is(made.status, 201, made.text)
+  const asked = await bind('POST', `${cluster.databasesPath(opsPlural)}?dryRun=All`, {
+    apiVersion: 'ops.kubedb.com/v1alpha1',
+    kind: opsKind,
+    metadata: {
+      name: `${name}-users-1`,
+      labels,
+      ownerReferences: [{ apiVersion, kind: 'Redis', name, uid: textAt(made.body, 'metadata', 'uid') }],
+    },
+    spec: { type, apply: 'IfReady', timeout: '10m', databaseRef: { name }, ...body },
+  })
+  t.is(asked.status, 201, asked.text)
+  const changed = await update('PATCH', `${cluster.databasesPath(plural)}/${name}?dryRun=All`, {
+    spec: { deletionPolicy: 'Delete' },
+  })
+  t.is(changed.status, 200, changed.text)
+})
