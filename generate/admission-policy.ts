@@ -380,18 +380,19 @@ export function functionsPolicies(
       variables: metadataVariables('annotations'),
       validations: secretValidations(lists),
     }),
-    ...issuers(broker, writers, lists, suffix),
+    ...issuersPolicy(broker, writers, lists, suffix),
   ]
 }
 
 /** How the name of the policy about issuers begins. */
-export const issuersPolicy = 'osb-issuers'
+export const issuersPolicyName = 'osb-issuers'
 
 /**
  * Issuers of certificates are those that the catalog names. An operator may edit it at any time, so the policy reads it;
- * where it is not there, no function starts either.
+ * where it is not there, no function starts either. An API server that has once had such a policy and then none any more
+ * does not look at ConfigMaps again until it starts anew, and takes them for missing.
  */
-function issuers(
+export function issuersPolicy(
   broker: string,
   writers: string,
   lists: readonly WrittenKind[],
@@ -407,7 +408,7 @@ function issuers(
   const isNamed = (file: string) =>
     `${file}.matches(${cel('(?m)\\bname["\']?\\s*:\\s*["\']?')} + variables.issuer.replace(".", "[.]") + ${cel('["\']?\\s*([,}#]|$)')})`
   return policy(
-    `${issuersPolicy}${suffix}`,
+    `${issuersPolicyName}${suffix}`,
     writers,
     [
       rule(

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
-import { issuersPolicy } from '../../generate/admission-policy.ts'
+import { issuersPolicyName } from '../../generate/admission-policy.ts'
 import { nameOf } from '../../generate/roles.ts'
 import { ConfigurationError, loadConfig } from '../../shared/environment/config.ts'
 import type { Database, Settings } from '../../shared/kubedb/databases/database.ts'
@@ -154,7 +154,7 @@ function told(tried: readonly Tried[]): Finding[] {
         note(`${policy} ${why}`, attempt, (plans) =>
           broken(
             `the policy ${policy} stops what KubeDB makes of plan ${plans}: ${why}`,
-            policy.startsWith(issuersPolicy)
+            policy.startsWith(issuersPolicyName)
               ? 'apply this catalog: functions may use the issuers of the ConfigMap alone'
               : 'apply knative/base/230-admission-policy.yaml of this version of the broker again; where that is in force, this release of KubeDB writes what the broker does not know yet',
           ),
