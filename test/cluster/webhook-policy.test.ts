@@ -1,6 +1,7 @@
 /**
- * Databases as KubeDB's own webhooks make them of the broker's drafts, before the admission policy of a real API server
+ * Databases as KubeDB's own webhooks make them of the broker's drafts, before the admission policies of a real API server
  * with KubeDB's whole CRDs: every function that writes a database may write it, when it is made and at its next change.
+ * And the OpsRequests that KubeDB takes: whoever makes them may.
  */
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -22,7 +23,7 @@ import { hash26, instanceLabel } from '../../shared/kubedb/records/names.ts'
 import { mergePatch } from '../../shared/osb/parameters/merge-patch.ts'
 import { routes, type Verb } from '../../shared/routes.ts'
 import { isObject, JsonObject } from '../../shared/values/json.ts'
-import { instanceId, recordedDatabase } from '../support/plan-walk.ts'
+import { instanceId, once, recordedDatabase } from '../support/plan-walk.ts'
 import {
   defaulted,
   firstDefaulted,
@@ -101,6 +102,14 @@ const writers = (verb: Verb) =>
     )
     .map((route) => route.function)
 
+/** Who makes an OpsRequest, by what it is about: users that come, users that only go, the database. */
+function makersOf({ configuration }: JsonObject): string[] {
+  const users = isObject(configuration) && isObject(configuration.auth) ? configuration.auth : undefined
+  if (users === undefined) return ['update', 'last-operation']
+  const comers = ['bind', 'last-binding-operation']
+  return 'syncACL' in users ? comers : [...comers, 'unbind', 'last-operation']
+}
+
 /** How much KubeDB leaves of a name where a long text follows. */
 const cut = 35
 
@@ -164,6 +173,36 @@ for (const kind of recordedKinds()) {
         ),
       ),
     )
+    t.is(refused.length, 0, `${refused.length} are refused, the first: ${refused[0]}`)
+  })
+
+  testUpstream(`${kind}: every OpsRequest that KubeDB takes may be made`, async (t) => {
+    const { opsKind, opsPlural, apiVersion } = kindOf(kind)
+    const { name } = recordedDatabase(kindOf(kind))
+    const path = `/apis/ops.kubedb.com/v1alpha1/namespaces/${namespaces.databases}/${opsPlural}?${strict}`
+    const specs = once(
+      Object.values(record.changes).flatMap(({ write, answer }) =>
+        'opsRequest' in write && answer?.allowed ? [write.opsRequest] : [],
+      ),
+    )
+    t.true(specs.length > 0)
+    const refused: string[] = []
+    for (const spec of specs) {
+      for (const maker of makersOf(spec)) {
+        const isAboutUsers = !makersOf(spec).includes('update')
+        const { status, body } = await as(maker)('POST', path, {
+          apiVersion: 'ops.kubedb.com/v1alpha1',
+          kind: opsKind,
+          metadata: {
+            name: `${name}-${isAboutUsers ? 'users' : 'abcdefghijkl'}-1`,
+            labels: { [instanceLabel]: hash26(instanceId) },
+            ownerReferences: [{ apiVersion, kind, name, uid: '0b6f8a52-0000-4000-8000-000000000000' }],
+          },
+          spec: { ...spec, databaseRef: { name } },
+        })
+        if (status !== 201) refused.push(`${maker}, ${JSON.stringify(spec)}: ${status} ${body}`)
+      }
+    }
     t.is(refused.length, 0, `${refused.length} are refused, the first: ${refused[0]}`)
   })
 
