@@ -6,6 +6,7 @@ import { configuration } from './checks/configuration.ts'
 import { databases } from './checks/databases.ts'
 import { functions } from './checks/functions.ts'
 import { issuers } from './checks/issuers.ts'
+import { issuersPolicy } from './checks/issuers-policy.ts'
 import { kinds } from './checks/kinds.ts'
 import { permissions } from './checks/permissions.ts'
 import { plans } from './checks/plans.ts'
@@ -27,6 +28,7 @@ export const checks: readonly Check[] = [
   issuers,
   permissions,
   admissionPolicy,
+  issuersPolicy,
   configuration,
   plans,
   secrets,

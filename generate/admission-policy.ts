@@ -390,7 +390,7 @@ export const issuersPolicyName = 'osb-issuers'
 /**
  * Issuers of certificates are those that the catalog names. An operator may edit it at any time, so the policy reads it;
  * where it is not there, no function starts either. An API server that has once had such a policy and then none any more
- * does not look at ConfigMaps again until it starts anew, and takes them for missing.
+ * hears of no change of a ConfigMap until it starts anew, and takes those that are new for missing.
  */
 export function issuersPolicy(
   broker: string,

@@ -93,7 +93,7 @@ async function applyKindPolicies({ plane }: Cluster): Promise<void> {
   const anyBroker = 'request.userInfo.username.matches("^system:serviceaccount:[a-z0-9-]+:osb-[a-z-]+$")'
   await apply(administratorOf(plane), [
     ...kindPolicies(anyBroker, writtenKinds(), '.tests'),
-    // About nobody: with the last policy of this sort that a test takes away, the API server would stop reading ConfigMaps.
+    // About nobody: with the last policy of this sort that a test takes away, the API server would hear of no new ConfigMap.
     ...issuersPolicy('default', 'false', writtenKinds(), '.tests'),
   ])
 }

@@ -2,13 +2,12 @@ import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { issuersPolicyName } from '../../generate/admission-policy.ts'
 import { nameOf } from '../../generate/roles.ts'
-import { ConfigurationError, loadConfig } from '../../shared/environment/config.ts'
-import type { Database, Settings } from '../../shared/kubedb/databases/database.ts'
+import type { Database } from '../../shared/kubedb/databases/database.ts'
 import { BrokerError } from '../../shared/values/errors.ts'
 import { JsonObject } from '../../shared/values/json.ts'
-import { configurationMap } from '../configuration-map.ts'
 import { broken, type Check, doubtful, type Examination, type Finding } from '../examination.ts'
 import { inTurns, list } from '../kube.ts'
+import { settingsOf } from '../settings.ts'
 import { type Trial, trialsOf } from '../trials.ts'
 import { type Verdict, verdictOf } from '../verdict.ts'
 import { claimsOf } from './storage-classes.ts'
@@ -98,20 +97,6 @@ async function theirs({ ask, kinds }: Examination): Promise<(attempt: Attempt) =
 
 type Tried = { attempt: Attempt; verdict: Verdict & { asFunction: boolean } }
 
-async function settingsOf({
-  ask,
-  broker,
-  databases: [namespace = ''],
-}: Examination): Promise<Settings | undefined> {
-  const { data } = await configurationMap({ ask, broker })
-  try {
-    return loadConfig({ ...data, BROKER_NAMESPACE: broker, DATABASE_NAMESPACE: namespace }).databases
-  } catch (error) {
-    if (error instanceof ConfigurationError) return undefined
-    throw error
-  }
-}
-
 async function attemptAs(
   { ask, broker }: Examination,
   { kind, namespace, draft }: Attempt,
@@ -155,7 +140,7 @@ function told(tried: readonly Tried[]): Finding[] {
           broken(
             `the policy ${policy} stops what KubeDB makes of plan ${plans}: ${why}`,
             policy.startsWith(issuersPolicyName)
-              ? 'apply this catalog: functions may use the issuers of the ConfigMap alone'
+              ? 'apply this catalog: functions may use the issuers of ConfigMap osb-catalog alone; where it names them, restart the API servers'
               : 'apply knative/base/230-admission-policy.yaml of this version of the broker again; where that is in force, this release of KubeDB writes what the broker does not know yet',
           ),
         )

@@ -173,7 +173,7 @@ function finds(t: ExecutionContext, seen: Look, ...expected: RegExp[]): void {
 test.serial('where everything is in order nothing is found', async (t) => {
   const seen = await look()
   t.deepEqual(shown(seen), [])
-  t.is(seen.lines.filter((line) => line.startsWith('ok ')).length, 14)
+  t.is(seen.lines.filter((line) => line.startsWith('ok ')).length, 15)
   const [note, cure, ...others] = seen.lines.filter((line) => !line.startsWith('ok '))
   t.regex(
     note ?? '',
@@ -891,3 +891,17 @@ test.serial(
     t.regex(nowhere.text, /the kubeconfig cannot be read: .*KUBECONFIG names the file/)
   },
 )
+
+test.serial('a policy about issuers that is not there', async (t) => {
+  const api = '/apis/admissionregistration.k8s.io/v1'
+  for (const plural of ['validatingadmissionpolicybindings', 'validatingadmissionpolicies'])
+    await admin('DELETE', `${api}/${plural}/osb-issuers.${broker}`)
+  // The API server sees it a moment later.
+  await delay(3000)
+  finds(
+    t,
+    await look(),
+    /^broken the policy about issuers of certificates is not in force: functions may use any issuer → apply .*230-admission-policy\.yaml/,
+  )
+  await applyRoles(administratorOf(plane), { broker, databases }, [...kinds.values()])
+})
