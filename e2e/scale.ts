@@ -99,6 +99,8 @@ export async function wakeInTurns(
   const names = [...taken.keys()]
   for (let round = 0; round < rounds; round++) {
     await untilZero(names, namespace)
+    // A gateway hears a moment later that a pod has gone, and answers 503 by itself for that long.
+    await delay(3000)
     const first = round % sleepers.length
     for (const sleeper of [...sleepers.slice(first), ...sleepers.slice(0, first)]) {
       taken.get(sleeper.service)?.push(await sleeper.wake())
