@@ -10,6 +10,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { resolveServiceNames } from '../../sandbox/broker/names.ts'
+import { freePort } from '../../sandbox/machine/free-port.ts'
 import { router } from '../../shared/gateway/router.ts'
 import { type Route, routes } from '../../shared/routes.ts'
 import { inDuplex } from '../support/duplex.ts'
@@ -57,11 +58,11 @@ async function send(
   port: number,
   method: string,
   path: string,
-  { headers = {}, body, signal }: Options = {},
+  { headers = {}, body, signal = AbortSignal.timeout(30_000) }: Options = {},
 ) {
   return new Promise<{ status: number; reason: string; raw: string[]; body: string }>((resolve, reject) => {
     const outgoing = request(
-      { port, host: '127.0.0.1', method, path, headers, agent: false, ...(signal ? { signal } : {}) },
+      { port, host: '127.0.0.1', method, path, headers, agent: false, signal },
       (response) => {
         text(response).then(
           (content) =>
@@ -453,7 +454,7 @@ interface Program {
 }
 
 async function program(t: ExecutionContext, environment: { [name: string]: string }): Promise<Program> {
-  const port = await listen(t, () => undefined).then((taken) => taken + 1)
+  const port = await freePort()
   const child = spawn(process.execPath, [join(import.meta.dirname, '../../edge/router.ts')], {
     env: { BROKER_NAMESPACE: 'b', PORT: String(port), LOG_LEVEL: 'debug', ...environment },
   })
@@ -477,7 +478,7 @@ test('SIGTERM: requests are finished, and an idle router does not wait for its c
   )}`
   const busy = await program(t, { FUNCTION_URL: urlOf(upstream), NODE_OPTIONS: `--import=${resolver}` })
   const answer = send(busy.port, 'GET', '/v2/catalog')
-  await arrived
+  await Promise.race([arrived, answer])
   busy.child.kill('SIGTERM')
   t.is((await answer).body, 'finished')
   t.deepEqual(await busy.ended, [0, null])
