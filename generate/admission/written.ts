@@ -20,7 +20,7 @@ import type { KindRecord } from '../webhook-record/record.ts'
 import { bound, placement } from './bounds.ts'
 import { addedTo, containersOf } from './defaults.ts'
 import { isMembers, type Members, type Shape, shapeOf, union, within } from './shape.ts'
-import { someUser, userNameLength } from './table.ts'
+import { escaped, someUser, userNameLength } from './table.ts'
 
 /** Everything about one kind. */
 export interface WrittenKind {
@@ -253,8 +253,6 @@ function ruled(path: string, value: Json): Shape | undefined {
   }
   return bound(path, value)
 }
-
-const escaped = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
 
 const number = '[-0-9.e+]+'
 

@@ -7,7 +7,7 @@ import { hash26 } from '../../shared/kubedb/records/names.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import { type JsonAnswer, type TestCluster, useCluster } from '../support/cluster.ts'
 import { instanceId, recordedDatabase } from '../support/plan-walk.ts'
-import { denied, policiesInForce } from '../support/policies.ts'
+import { denied, policiesInForce, postgresDraft } from '../support/policies.ts'
 import { makeFastClass } from '../support/storage-class.ts'
 import { firstDefaulted, readRecord } from '../support/webhook-record.ts'
 
@@ -23,18 +23,8 @@ let deprovision: Ask
 let bind: Ask
 let any: Ask
 
-const postgres = (spec: JsonObject = {}, metadata: JsonObject = {}): JsonObject => ({
-  apiVersion: 'kubedb.com/v1',
-  kind: 'Postgres',
-  metadata: { name: `osb-${randomUUID()}`, namespace: databases, labels: label, ...metadata },
-  spec: {
-    version: '18.3',
-    storageType: 'Durable',
-    storage: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
-    deletionPolicy: 'WipeOut',
-    ...spec,
-  },
-})
+const postgres = (spec: JsonObject = {}, metadata: JsonObject = {}): JsonObject =>
+  postgresDraft(spec, { namespace: databases, labels: label, ...metadata })
 const container = (more: JsonObject) => ({
   podTemplate: { spec: { containers: [{ name: 'postgres', ...more }] } },
 })

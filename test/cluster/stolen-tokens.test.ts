@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import type { Json, JsonObject } from '../../shared/values/json.ts'
 import { type JsonAnswer, type TestCluster, textAt, useCluster } from '../support/cluster.ts'
-import { denied, policiesInForce } from '../support/policies.ts'
+import { denied, policiesInForce, postgresDraft } from '../support/policies.ts'
 
 const cluster = useCluster(test, { dashboard: true })
 const { broker, databases } = cluster.namespaces
@@ -56,18 +56,8 @@ function refused(t: ExecutionContext, answer: JsonAnswer, field: RegExp, evil: R
   t.regex(answer.text, field)
 }
 
-const database = (spec: JsonObject = {}, metadata: JsonObject = {}): JsonObject => ({
-  apiVersion: 'kubedb.com/v1',
-  kind: 'Postgres',
-  metadata: { name: `osb-${randomUUID()}`, namespace: databases, labels, ...metadata },
-  spec: {
-    version: '18.3',
-    storageType: 'Durable',
-    storage: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
-    deletionPolicy: 'WipeOut',
-    ...spec,
-  },
-})
+const database = (spec: JsonObject = {}, metadata: JsonObject = {}): JsonObject =>
+  postgresDraft(spec, { namespace: databases, labels, ...metadata })
 const disk = (more: JsonObject) => ({
   storage: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } }, ...more },
 })

@@ -60,6 +60,18 @@ async function begin(t: ExecutionContext, cluster: TestCluster) {
       const fetched = await platform.fetchBinding(instanceId, bindingId)
       t.true(await opensRedis(cluster, credentialsIn(fetched)), brief(fetched))
     },
+    /** Binds, and the function dies before it makes a call of this shape. */
+    async bindDiesBefore(shape: string, bindingId: string): Promise<void> {
+      lane.interfere({
+        before(call) {
+          if (shapeOf(call) !== shape) return undefined
+          lane.kill('bind')
+          return 'hang'
+        },
+      })
+      t.is((await platform.bind(instanceId, bindingId)).status, 502)
+      lane.calm()
+    },
     /** Unbinds to the end: neither record nor user is left of any binding. */
     async unbound(bindingId: string): Promise<void> {
       const parting = await platform.unbind(instanceId, bindingId)
@@ -114,17 +126,9 @@ test.serial(
 
 test.serial('refused, and the function died with the number in its record: time tells', async (t) => {
   await setSwitches(unwilling, {})
-  const { lane, platform, instanceId, declared } = await begin(t, unwilling)
+  const { platform, instanceId, declared, bindDiesBefore } = await begin(t, unwilling)
   const bindingId = randomUUID()
-  lane.interfere({
-    before(call) {
-      if (shapeOf(call) !== 'POST redisopsrequests') return undefined
-      lane.kill('bind')
-      return 'hang'
-    },
-  })
-  t.is((await platform.bind(instanceId, bindingId)).status, 502)
-  lane.calm()
+  await bindDiesBefore('POST redisopsrequests', bindingId)
   t.is((await bindingsOf(unwilling, instanceId))[0]?.request, 1)
   await setSwitches(unwilling, { 'refuse-ops': 'Reconfigure' })
   const parting = await platform.unbind(instanceId, bindingId)
@@ -138,16 +142,9 @@ test.serial('refused, and the function died with the number in its record: time 
 })
 
 test('the function died before there was a Secret for passwords: a poll makes it, and the user', async (t) => {
-  const { lane, platform, instanceId } = await begin(t, willing)
+  const { lane, platform, instanceId, bindDiesBefore } = await begin(t, willing)
   const bindingId = randomUUID()
-  lane.interfere({
-    before(call) {
-      if (shapeOf(call) !== 'POST secrets') return undefined
-      lane.kill('bind')
-      return 'hang'
-    },
-  })
-  t.is((await platform.bind(instanceId, bindingId)).status, 502)
+  await bindDiesBefore('POST secrets', bindingId)
   const made: string[] = []
   lane.interfere({
     before(call) {

@@ -5,6 +5,20 @@ import { kinds } from '../../shared/kubedb/databases/kinds.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import type { JsonAnswer, TestCluster } from './cluster.ts'
 
+/** @returns a database as the broker makes it, under a name of its own, with what is said of it besides */
+export const postgresDraft = (spec: JsonObject, metadata: JsonObject): JsonObject => ({
+  apiVersion: 'kubedb.com/v1',
+  kind: 'Postgres',
+  metadata: { name: `osb-${randomUUID()}`, ...metadata },
+  spec: {
+    version: '18.3',
+    storageType: 'Durable',
+    storage: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+    deletionPolicy: 'WipeOut',
+    ...spec,
+  },
+})
+
 /** @returns whether a policy has refused the write */
 export function denied({ status, text }: JsonAnswer): boolean {
   return status === 422 && text.includes('ValidatingAdmissionPolicy')
